@@ -1,0 +1,1 @@
+"""Building blocks shared by the parts of the model."""

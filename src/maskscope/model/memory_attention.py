@@ -1,0 +1,101 @@
+"""The current frame's features attend to themselves and to memory.
+
+Source: Ravi et al., arXiv 2408.00714, section 4 "memory attention"; rotary positions as in facebookresearch/sam2
+`sam/transformer.py`. Keys carry positions, values never do.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maskscope.model.config import SAM2Config
+from maskscope.model.layers.attention import Attention, attend
+from maskscope.model.layers.position import rotary_angles, rotate, sine_grid
+from maskscope.model.outputs import MemoryTokens
+
+
+class RotaryAttention(Attention):
+    """Attention whose queries and spatial keys are rotated by their place in the picture."""
+
+    def __init__(self, dim: int, num_heads: int, theta: float, key_dim: int | None = None) -> None:
+        super().__init__(dim, num_heads, key_dim=key_dim)
+        self.theta = theta
+
+    def rotary(self, q_bnc: Tensor, k_bmc: Tensor, grid: tuple[int, int], num_unplaced: int) -> tuple[Tensor, Tensor]:
+        """Projected queries and keys, (b, heads, n, d); the last `num_unplaced` keys have no place and stay as they are."""
+        q, k = self.split_heads(self.q_proj(q_bnc)), self.split_heads(self.k_proj(k_bmc))
+        angles = rotary_angles(q.shape[-1], *grid, self.theta, q.device, q.dtype)
+        placed = k.shape[-2] - num_unplaced
+        k = torch.cat((rotate(k[:, :, :placed], angles), k[:, :, placed:]), dim=-2) if placed else k
+        return rotate(q, angles), k
+
+
+class RotarySelfAttention(RotaryAttention):
+    """Image tokens to image tokens."""
+
+    def attend_within(self, x_bnc: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(b, n, c) of an h x w grid -> (b, n, c)."""
+        q, k = self.rotary(x_bnc, x_bnc, grid, 0)
+        out: Tensor = self.out_proj(attend(q, k, self.split_heads(self.v_proj(x_bnc))).transpose(1, 2).flatten(2))
+        return out
+
+
+class RotaryCrossAttention(RotaryAttention):
+    """Image tokens to memory tokens."""
+
+    def attend_memory(self, x_bnc: Tensor, memory: MemoryTokens, grid: tuple[int, int]) -> Tensor:
+        """(b, n, c) of an h x w grid -> (b, n, c).
+
+        With one head, the softmax's weights are applied to the narrow memory itself and the value projection after
+        it: the weights of a query sum to one, so the projection's bias passes through unchanged. Exact, and a quarter
+        of the products when memory has a quarter of the channels.
+        """
+        q, k = self.rotary(x_bnc, memory.values_bnk + memory.positions_bnk, grid, memory.num_pointer_tokens)
+        if self.num_heads == 1:
+            read = self.v_proj(attend(q, k, memory.values_bnk[:, None])[:, 0])
+        else:
+            read = attend(q, k, self.split_heads(self.v_proj(memory.values_bnk))).transpose(1, 2).flatten(2)
+        out: Tensor = self.out_proj(read)
+        return out
+
+
+class MemoryAttentionLayer(nn.Module):
+    """Self-attention, cross-attention to memory, MLP; each on normalised input, added back."""
+
+    def __init__(self, config: SAM2Config) -> None:
+        super().__init__()
+        dim, part = config.dim, config.memory_attention
+        self.self_attn = RotarySelfAttention(dim, part.num_heads, part.rope_theta)
+        self.cross_attn_image = RotaryCrossAttention(dim, part.num_heads, part.rope_theta, key_dim=config.memory.dim)
+        self.linear1 = nn.Linear(dim, part.hidden_dim)
+        self.linear2 = nn.Linear(part.hidden_dim, dim)
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(part.dropout)
+
+    def forward(self, x_bnc: Tensor, memory: MemoryTokens, grid: tuple[int, int]) -> Tensor:
+        """(b, n, c) -> (b, n, c)."""
+        x = x_bnc + self.dropout(self.self_attn.attend_within(self.norm1(x_bnc), grid))
+        x = x + self.dropout(self.cross_attn_image.attend_memory(self.norm2(x), memory, grid))
+        out: Tensor = x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(self.norm3(x))))))
+        return out
+
+
+class MemoryAttention(nn.Module):
+    """A stack of layers; positions enter the image tokens once, at a tenth of their strength."""
+
+    def __init__(self, config: SAM2Config) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(MemoryAttentionLayer(config) for _ in range(config.memory_attention.num_layers))
+        self.norm = nn.LayerNorm(config.dim)
+
+    def forward(self, embedding_bchw: Tensor, memory: MemoryTokens) -> Tensor:
+        """(b, c, h, w) and memories of b objects -> (b, c, h, w)."""
+        _, c, h, w = embedding_bchw.shape
+        position = sine_grid(c, h, w, embedding_bchw.device, embedding_bchw.dtype)
+        x = (embedding_bchw + 0.1 * position).flatten(2).transpose(1, 2)
+        for layer in self.layers:
+            x = layer(x, memory, (h, w))
+        out: Tensor = self.norm(x)
+        return out.transpose(1, 2).unflatten(2, (h, w))
