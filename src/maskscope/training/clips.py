@@ -1,0 +1,246 @@
+"""One training clip from a seed: real video, a still set in motion, or cut-outs pasted on something else.
+
+Every clip follows one target; other things (look-alikes, occluders) may cross it, and it may be absent for some frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskscope.training.appearance import AppearanceRange, change_appearance
+from maskscope.training.corpus import Corpus
+from maskscope.training.motion import CAMERA, OBJECT, MotionRange, placement, random_motion, translation
+from maskscope.training.scene import Backdrop, Masks, Sprite, render
+from maskscope.training.sprites import mask_box, random_sprite
+from maskscope.training.store import Pixels
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """What clips are made of.
+
+    Args:
+        video, still, paste: weights of the three kinds.
+        max_stride: largest gap between sampled frames of real video.
+        intruder: probability that something is pasted into real video or a still.
+        absence: probability that a pasted target is hidden for some frames.
+        min_target: smallest visible part of the target in frame 0, as a fraction of the frame.
+        appearance: colour, light, blur, noise and compression.
+    """
+
+    video: float = 0.6
+    still: float = 0.15
+    paste: float = 0.25
+    max_stride: int = 5
+    intruder: float = 0.3
+    absence: float = 0.35
+    min_target: float = 0.002
+    appearance: AppearanceRange = field(default_factory=AppearanceRange)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames (t, h, w, 3) uint8 RGB, the target's visible mask (t, h, w), and the kind of clip."""
+
+    frames: Pixels
+    masks: Masks
+    kind: str
+
+
+@dataclass(frozen=True)
+class ClipSampler:
+    """Clip number `index` of a stream that depends on nothing but the seed."""
+
+    corpus: Corpus
+    config: ClipConfig = field(default_factory=ClipConfig)
+    seed: int = 0
+
+    def sample(self, index: int, n_frames: int, size_hw: tuple[int, int]) -> Clip:
+        """Draw one clip; draws again while the target is too small in the first frame.
+
+        Raises:
+            RuntimeError: fifty draws in a row showed no target.
+        """
+        rng = np.random.default_rng([self.seed, index])
+        for _ in range(50):
+            kind = self._kind(rng)
+            frames, masks = getattr(self, f"_{kind}")(rng, n_frames, size_hw)
+            if self.config.min_target <= masks[0].mean() <= 0.7:
+                change_appearance(rng, frames, self.config.appearance)
+                return Clip(frames, masks, kind)
+        raise RuntimeError("fifty draws showed no target: are the masks of the training data empty?")
+
+    def _kind(self, rng: np.random.Generator) -> str:
+        weights = {
+            "video": self.config.video if self.corpus.videos else 0.0,
+            "still": self.config.still if self.corpus.objects or self.corpus.regions else 0.0,
+            "paste": self.config.paste if self.corpus.objects or self.corpus.cutouts else 0.0,
+        }
+        total = sum(weights.values())
+        return str(rng.choice(list(weights), p=[w / total for w in weights.values()]))
+
+    def _video(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
+        images, labels = self._video_frames(rng, n)
+        masks = _pick_label(rng, labels)
+        if masks is None:
+            return _nothing(n, size_hw)
+        motion = CAMERA if rng.random() < 0.3 else None
+        backdrop = Backdrop(images, masks, _crop(rng, images[0], masks[0], n, size_hw, motion))
+        return render(backdrop, self._intruders(rng, n, size_hw, self.config.intruder), size_hw)
+
+    def _still(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
+        """The whole picture moves; the target is its object or any part of it."""
+        names = self.corpus.regions if rng.random() < 0.35 and self.corpus.regions else self.corpus.objects
+        name = _choose(rng, names or self.corpus.regions)
+        image, labels = self.corpus.store[f"{name}/image"], self.corpus.store[f"{name}/mask"]
+        if names is self.corpus.objects:
+            labels = (labels > 0).astype(np.uint8)
+        masks = _pick_label(rng, [labels] * n)
+        if masks is None:
+            return _nothing(n, size_hw)
+        motion = MotionRange(0.04, 0.04, 0.04, 0.015, 0.015)
+        backdrop = Backdrop([image] * n, masks, _crop(rng, image, masks[0], n, size_hw, motion))
+        return render(backdrop, self._intruders(rng, n, size_hw, self.config.intruder), size_hw)
+
+    def _paste(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
+        """Cut-outs on another picture or video: the target, perhaps its twin, perhaps others before or behind it."""
+        if self.corpus.videos and rng.random() < 0.4:
+            images, _ = self._video_frames(rng, n)
+        else:
+            name = _choose(rng, self.corpus.backgrounds + tuple(f"{o}/image" for o in self.corpus.objects[::5]))
+            images = [self.corpus.store[name]] * n
+        backdrop = Backdrop(images, None, _crop(rng, images[0], None, n, size_hw, CAMERA))
+        pictures = random_sprite(rng, self.corpus, n)
+        shown = np.ones(n, np.bool_)
+        hidden_by = rng.choice(["", "gone", "cover"], p=[1 - self.config.absence, *[self.config.absence / 2] * 2])
+        gap = np.zeros(n, np.bool_)
+        if hidden_by and n > 1:
+            start = int(rng.integers(1, n))
+            gap[start : start + int(rng.integers(1, n))] = True
+        if hidden_by == "gone":
+            shown &= ~gap
+        target = _place(rng, pictures, n, size_hw, shown, is_target=True)
+        layers = [target]
+        if rng.random() < 0.3:
+            twin = _place(rng, pictures[::-1], n, size_hw, np.ones(n, np.bool_), size=_size_of(target))
+            layers.insert(int(rng.integers(2)), twin)
+        for other in self._intruders(rng, n, size_hw, 0.5):
+            layers.insert(int(rng.integers(len(layers) + 1)), other)
+        if hidden_by == "cover":
+            layers.append(self._cover(rng, target, n, gap))
+        return render(backdrop, layers, size_hw)
+
+    def _video_frames(self, rng: np.random.Generator, n: int) -> tuple[list[Pixels], list[Pixels]]:
+        """`n` frames and label maps at a random gap, forwards or backwards."""
+        weights = np.array([len(self.corpus.store[f"{v}/frames"]) for v in self.corpus.videos], dtype=np.float64) ** 0.5
+        name = self.corpus.videos[int(rng.choice(len(weights), p=weights / weights.sum()))]
+        frames, labels = self.corpus.store[f"{name}/frames"], self.corpus.store[f"{name}/masks"]
+        stride = int(rng.integers(1, self.config.max_stride + 1))
+        stride = min(stride, max((len(frames) - 1) // max(n - 1, 1), 1))
+        start = int(rng.integers(0, max(len(frames) - (n - 1) * stride, 1)))
+        indices = [min(start + t * stride, len(frames) - 1) for t in range(n)]
+        if rng.random() < 0.5:
+            indices.reverse()
+        return [frames[i] for i in indices], [labels[i] for i in indices]
+
+    def _intruders(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int], chance: float) -> list[Sprite]:
+        if not (self.corpus.objects or self.corpus.cutouts):
+            return []
+        sprites = []
+        while len(sprites) < 3 and rng.random() < chance:
+            shown = np.ones(n, np.bool_)
+            if n > 1 and rng.random() < 0.3:
+                shown[: int(rng.integers(1, n))] = False
+            sprites.append(_place(rng, random_sprite(rng, self.corpus, n), n, size_hw, shown))
+        return sprites
+
+    def _cover(self, rng: np.random.Generator, target: Sprite, n: int, gap: NDArray[np.bool_]) -> Sprite:
+        """A patch of some photo, large enough to hide the target, that moves with it while it is there."""
+        name = _choose(rng, self.corpus.backgrounds or tuple(f"{o}/image" for o in self.corpus.objects))
+        image = self.corpus.store[name]
+        h, w = target.images[0].shape[:2]
+        patch = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+        fit = np.diag([rng.uniform(1.1, 1.6) * w / image.shape[1], rng.uniform(1.1, 1.6) * h / image.shape[0], 1.0])
+        inner = translation(w / 2, h / 2) @ fit @ translation(-image.shape[1] / 2, -image.shape[0] / 2)
+        return Sprite([patch] * n, target.motion @ inner, gap)
+
+
+def _choose(rng: np.random.Generator, names: tuple[str, ...]) -> str:
+    return names[int(rng.integers(len(names)))]
+
+
+def _nothing(n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
+    return np.zeros((n, *size_hw, 3), np.uint8), np.zeros((n, *size_hw), np.bool_)
+
+
+def _pick_label(rng: np.random.Generator, labels: list[Pixels]) -> list[Pixels] | None:
+    """Masks (255) of one label of the first frame; regions that tile the picture are taken between 0.5 and 60 %."""
+    counts = np.bincount(labels[0].ravel(), minlength=2)[1:]
+    present = np.flatnonzero((counts > 0.0005 * labels[0].size) & (counts < 0.6 * labels[0].size)) + 1
+    if not len(present):
+        return None
+    label = int(rng.choice(present))
+    if all(frame is labels[0] for frame in labels):
+        return [(labels[0] == label).astype(np.uint8) * 255] * len(labels)
+    return [(frame == label).astype(np.uint8) * 255 for frame in labels]
+
+
+def _crop(
+    rng: np.random.Generator,
+    image: Pixels,
+    mask: Pixels | None,
+    n: int,
+    size_hw: tuple[int, int],
+    motion: MotionRange | None,
+) -> NDArray[np.float64]:
+    """(n, 3, 3) from source to frame pixels: a random window that shows the target, then camera motion over it."""
+    h0, w0 = image.shape[:2]
+    h, w = size_hw
+    turn = float(rng.normal(0, 0.06)) if rng.random() < 0.3 else 0.0
+    aspect = float(np.exp(rng.normal(0, 0.08)))
+    fit = max(w / w0, h / h0) * (1 + 1.5 * abs(turn)) * (1.08 if motion else 1.0)
+    scale = fit * float(rng.uniform(1.0, 1.8) if rng.random() < 0.8 else 1.0)
+    half_w, half_h = min(w / scale, w0) / 2, min(h / scale, h0) / 2
+    cx, cy = w0 / 2, h0 / 2
+    box = mask_box(mask) if mask is not None else None
+    if box is not None:
+        cx, cy = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    cx += rng.uniform(-0.9, 0.9) * half_w
+    cy += rng.uniform(-0.9, 0.9) * half_h
+    cx, cy = float(np.clip(cx, half_w, w0 - half_w)), float(np.clip(cy, half_h, h0 - half_h))
+    base = placement(scale, turn, bool(rng.random() < 0.5), aspect) @ translation(-cx, -cy)
+    moves = random_motion(rng, n, (w, h), motion) if motion else np.broadcast_to(np.eye(3), (n, 3, 3))
+    return translation(w / 2, h / 2) @ moves @ base
+
+
+def _place(
+    rng: np.random.Generator,
+    pictures: list[Pixels],
+    n: int,
+    size_hw: tuple[int, int],
+    shown: NDArray[np.bool_],
+    is_target: bool = False,
+    size: float | None = None,
+) -> Sprite:
+    """A sprite somewhere in the frame, of a random size, turned, flipped and moving.
+
+    Args:
+        size: scale from picture to frame pixels; None draws one.
+    """
+    h, w = size_hw
+    h0, w0 = pictures[0].shape[:2]
+    if size is None:
+        size = float(np.sqrt(h * w) * np.exp(rng.uniform(np.log(0.1), np.log(0.65))) / np.sqrt(h0 * w0))
+    turn = float(rng.normal(0, 0.3))
+    base = placement(size, turn, bool(rng.random() < 0.5)) @ translation(-w0 / 2, -h0 / 2)
+    moves = random_motion(rng, n, (w0 * size, h0 * size), OBJECT)
+    where = translation(rng.uniform(0.1, 0.9) * w, rng.uniform(0.15, 0.85) * h)
+    return Sprite(pictures, where @ moves @ base, shown, is_target)
+
+
+def _size_of(sprite: Sprite) -> float:
+    """Scale of a placed sprite in frame 0."""
+    return float(np.sqrt(abs(np.linalg.det(sprite.motion[0][:2, :2]))))

@@ -1,0 +1,154 @@
+"""The training root: which files are which kind of example, and their decoded, cached form.
+
+Layout of a root (every part may be missing, but something must be there):
+    video/<set>/<sequence>/frames/*, masks/*.png    integer labels, 0 is background
+    image/<set>/images/*, masks/*.png               labels as LABEL_RULES says
+    cutouts/<set>/*.webp or <set>/<animation>/*     colour with alpha
+    backgrounds/*                                   photos without masks
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from maskscope.errors import DatasetError
+from maskscope.training.store import ArrayStore, Pixels, open_store, write_store
+
+HELD_OUT = ("dog-agility", "drift-turn", "mallard-water", "swing")
+"""Sequences kept for validation: never sampled, used to choose settings."""
+
+REGION_SETS = ("bsds500", "ccp_fashion")
+"""Image sets whose labels tile the picture: any label is a part, not an object."""
+
+SUFFIXES = (".webp", ".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Decoded examples by kind; values are names in the store.
+
+    Attributes:
+        videos: sequence -> has `<name>/frames` (t, h, w, 3) and `<name>/masks` (t, h, w) labels.
+        objects: stills with one object (label 1): `<name>/image` (h, w, 3), `<name>/mask` (h, w).
+        regions: stills tiled by labels, same arrays.
+        cutouts: (t, h, w, 4) colour with alpha; t = 1 for stills.
+        backgrounds: (h, w, 3).
+    """
+
+    store: ArrayStore
+    videos: tuple[str, ...]
+    objects: tuple[str, ...]
+    regions: tuple[str, ...]
+    cutouts: tuple[str, ...]
+    backgrounds: tuple[str, ...]
+
+
+def open_corpus(root: Path, cache: Path, held_out: tuple[str, ...] = HELD_OUT) -> Corpus:
+    """Decode a training root once into `cache` and map it.
+
+    Args:
+        root: folder laid out as above.
+        cache: folder for the decoded data (about 2 GB for 2,000 frames and as many photos).
+        held_out: names of sequences that are left out of `videos`.
+
+    Raises:
+        DatasetError: nothing that can be trained on is in `root`.
+    """
+    folder = cache / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
+    if not (folder / "index.json").is_file():
+        write_store(folder, tqdm(_decode(root), desc="decoding training data", unit=" items", disable=None))
+    store = open_store(folder)
+    sequences = [name.removesuffix("/frames") for name in store.names("video/") if name.endswith("/frames")]
+    stills = [name.removesuffix("/image") for name in store.names("image/") if name.endswith("/image")]
+    corpus = Corpus(
+        store=store,
+        videos=tuple(name for name in sequences if name.rsplit("/", 1)[-1] not in held_out),
+        objects=tuple(name for name in stills if name.split("/")[1] not in REGION_SETS or "ccp" in name),
+        regions=tuple(name for name in stills if name.split("/")[1] in REGION_SETS),
+        cutouts=tuple(store.names("cutouts/")),
+        backgrounds=tuple(store.names("backgrounds/")),
+    )
+    if not corpus.videos and not corpus.objects and not corpus.cutouts:
+        raise DatasetError(
+            f"no video/, image/ or cutouts/ examples in {root}", "point at a folder laid out as documented"
+        )
+    return corpus
+
+
+def held_out_sequences(corpus: Corpus, names: tuple[str, ...] = HELD_OUT) -> list[str]:
+    """Store names of the validation sequences that exist."""
+    return [
+        n.removesuffix("/frames")
+        for n in corpus.store.names("video/")
+        if n.split("/")[-2] in names and n.endswith("/frames")
+    ]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+
+
+def _read(path: Path, flag: int) -> Pixels:
+    image = cv2.imread(str(path), flag)
+    if image is None:
+        raise DatasetError(f"{path} is no image that can be read", "remove it or copy it again")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def read_colour(path: Path) -> Pixels:
+    """(h, w, 3) RGB."""
+    return np.ascontiguousarray(_read(path, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def read_labels(path: Path) -> Pixels:
+    """(h, w) integer labels; a mask saved with several equal channels counts as its first."""
+    labels = _read(path, cv2.IMREAD_UNCHANGED)
+    return labels if labels.ndim == 2 else np.ascontiguousarray(labels[..., 0])
+
+
+def _decode(root: Path) -> Iterator[tuple[str, Pixels]]:
+    for sequence in (s for kind in _folders(root / "video") for s in _folders(kind)):
+        frames, masks = _files(sequence / "frames"), _files(sequence / "masks")
+        if len(frames) != len(masks) or not frames:
+            raise DatasetError(f"{sequence} should have a mask for every frame, got {len(frames)} and {len(masks)}")
+        name = sequence.relative_to(root).as_posix()
+        yield f"{name}/frames", np.stack([read_colour(p) for p in frames])
+        yield f"{name}/masks", np.stack([read_labels(p) for p in masks])
+    for kind in _folders(root / "image"):
+        for image_path in _files(kind / "images"):
+            masks = [m for m in _files(kind / "masks") if m.stem == image_path.stem or m.stem[:-2] == image_path.stem]
+            image = read_colour(image_path)
+            for mask_path in masks:
+                name = f"image/{kind.name}/{mask_path.stem}"
+                yield f"{name}/image", image
+                yield f"{name}/mask", _plain_labels(kind.name, read_labels(mask_path))
+    for kind in _folders(root / "cutouts"):
+        for path in _files(kind):
+            yield f"cutouts/{kind.name}/{path.stem}", _read_cutout([path])
+        for animation in _folders(kind):
+            yield f"cutouts/{kind.name}/{animation.name}", _read_cutout(_files(animation))
+    for path in _files(root / "backgrounds"):
+        yield f"backgrounds/{path.stem}", read_colour(path)
+
+
+def _plain_labels(kind: str, labels: Pixels) -> Pixels:
+    """Object sets: 255 -> 1 and everything uncertain (128) -> 0; label maps stay."""
+    if kind in REGION_SETS or labels.max(initial=0) < 128:
+        return labels
+    return (labels == 255).astype(np.uint8)
+
+
+def _read_cutout(paths: list[Path]) -> Pixels:
+    frames = [_read(path, cv2.IMREAD_UNCHANGED) for path in paths]
+    return np.stack([cv2.cvtColor(f, cv2.COLOR_BGRA2RGBA) for f in frames]).astype(np.uint8)

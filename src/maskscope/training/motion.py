@@ -1,0 +1,87 @@
+"""Smooth random motion: a homography per frame, and a gentle elastic deformation.
+
+Homographies map source pixels to frame pixels. Every draw takes a `numpy` generator, so a clip is a function of its seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrices = NDArray[np.float64]
+"""(t, 3, 3) homographies."""
+
+
+@dataclass(frozen=True)
+class MotionRange:
+    """How far one thing moves from frame to frame; every figure is the spread of a random draw.
+
+    Args:
+        shift: translation, as a fraction of the thing's own size.
+        log_scale: change of the logarithm of size.
+        turn: rotation in radians.
+        shear: change of aspect and skew.
+        perspective: foreshortening over the thing's size.
+    """
+
+    shift: float = 0.08
+    log_scale: float = 0.05
+    turn: float = 0.06
+    shear: float = 0.02
+    perspective: float = 0.02
+
+
+CAMERA = MotionRange(shift=0.02, log_scale=0.02, turn=0.015, shear=0.005, perspective=0.01)
+OBJECT = MotionRange()
+
+
+def smooth_path(rng: np.random.Generator, n_frames: int, spread: float, width: int) -> NDArray[np.float64]:
+    """(n_frames, width) values that start at 0: a constant speed plus one slow swing, in units of `spread` a frame."""
+    t = np.arange(n_frames)[:, None]
+    speed = rng.normal(0, spread, width)
+    swing = rng.normal(0, 1.5 * spread, width)
+    phase, rate = rng.uniform(0, 2 * np.pi, width), rng.uniform(0.4, 1.4, width)
+    path: NDArray[np.float64] = speed * t + swing * (np.sin(rate * t + phase) - np.sin(phase))
+    return path
+
+
+def random_motion(
+    rng: np.random.Generator, n_frames: int, size_wh: tuple[float, float], motion: MotionRange
+) -> Matrices:
+    """Motion of a thing of `size_wh` pixels about its own centre, which stays the origin.
+
+    Returns:
+        (n_frames, 3, 3); maps centred coordinates to centred coordinates, frame 0 to itself.
+    """
+    pace = float(rng.lognormal(0.0, 0.6))
+    size = float(np.hypot(*size_wh)) / np.sqrt(2)
+    shift = smooth_path(rng, n_frames, motion.shift * pace, 2) * size
+    log_scale = np.clip(smooth_path(rng, n_frames, motion.log_scale * pace, 1)[:, 0], -0.7, 0.7)
+    turn = smooth_path(rng, n_frames, motion.turn * pace, 1)[:, 0]
+    shear = np.clip(smooth_path(rng, n_frames, motion.shear * pace, 2), -0.3, 0.3)
+    perspective = np.clip(smooth_path(rng, n_frames, motion.perspective * pace, 2), -0.25, 0.25) / size
+    out = np.zeros((n_frames, 3, 3))
+    for t in range(n_frames):
+        c, s = np.cos(turn[t]), np.sin(turn[t])
+        linear = np.exp(log_scale[t]) * np.array([[c, -s], [s, c]])
+        out[t, :2, :2] = linear @ np.array([[1 + shear[t, 0], shear[t, 1]], [0, 1 - shear[t, 0]]])
+        out[t, :2, 2] = shift[t]
+        out[t, 2] = (perspective[t, 0], perspective[t, 1], 1)
+    return out
+
+
+def translation(x: float, y: float) -> NDArray[np.float64]:
+    """Homography that moves by (x, y)."""
+    return np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]])
+
+
+def placement(scale: float, turn: float = 0.0, flip: bool = False, aspect: float = 1.0) -> NDArray[np.float64]:
+    """Homography about the origin: flip, stretch by `aspect` (width over height), scale, then rotate."""
+    c, s = np.cos(turn), np.sin(turn)
+    stretch = np.sqrt(aspect)
+    linear = scale * np.array([[c, -s], [s, c]]) @ np.diag([stretch * (-1.0 if flip else 1.0), 1 / stretch])
+    out = np.eye(3)
+    out[:2, :2] = linear
+    return out
