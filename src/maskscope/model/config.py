@@ -110,6 +110,7 @@ class SAM2Config:
 
     trunk: TrunkConfig = field(default_factory=HieraConfig)
     image_size: tuple[int, int] = (1024, 1024)
+    follow_aspect: bool = False  # keep the area of image_size but take the video's aspect
     dim: int = 256
     memory_attention: MemoryAttentionConfig = field(default_factory=MemoryAttentionConfig)
     mask_decoder: MaskDecoderConfig = field(default_factory=MaskDecoderConfig)

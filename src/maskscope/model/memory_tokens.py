@@ -31,7 +31,7 @@ class MemoryLayout(nn.Module):
         )
 
     def spatial_positions(self, slots: Sequence[int], height: int, width: int) -> Tensor:
-        """Positions of spatial memories, (1, len(slots) * height * width, k).
+        """Positions of one object's spatial memories, (len(slots) * height * width, k).
 
         A slot is an index into the temporal encodings: 0 is the previous frame, 1 the one before, ... and
         num_frames - 1 every prompted frame whatever its age.
@@ -39,44 +39,48 @@ class MemoryLayout(nn.Module):
         k = self.memory.dim
         time = self.temporal_encoding[list(slots)]  # s, 1, 1, k
         place = sine_grid(k, height, width, time.device, time.dtype).permute(1, 2, 0)  # h, w, k
-        return (place[None] + time).reshape(1, -1, k)
+        return (place[None] + time).reshape(-1, k)
 
-    def pointer_positions(self, distances_p: Tensor, max_pointers: int) -> Tensor:
-        """Positions of pointers `distances_p` (p,) frames away, (1, p, k), not yet repeated for their pieces."""
+    def pointer_positions(self, distances_bp: Tensor, max_pointers: int) -> Tensor:
+        """Positions of pointers that many frames away, (b, p, k); the distance is scaled by max_pointers - 1."""
         k = self.memory.dim
         if not self.memory.pointer_time:
-            return distances_p.new_zeros(1, len(distances_p), k)
-        scaled = distances_p / max(max_pointers - 1, 1)
+            return distances_bp.new_zeros(*distances_bp.shape, k)
+        scaled = distances_bp.flatten() / max(max_pointers - 1, 1)
         if self.pointer_time_projection is None:
-            return sine_time(scaled, k)[None]
-        out: Tensor = self.pointer_time_projection(sine_time(scaled, self.dim))[None]
-        return out
+            time = sine_time(scaled, k)
+        else:
+            time = self.pointer_time_projection(sine_time(scaled, self.dim))
+        return time.unflatten(0, distances_bp.shape)
 
     def forward(
         self,
         spatial_bskhw: Tensor,
-        slots: Sequence[int],
+        slots_bs: Sequence[Sequence[int]],
         pointers_bpc: Tensor,
-        distances_p: Tensor,
+        distances_bp: Tensor,
         max_pointers: int,
     ) -> MemoryTokens:
-        """Lay out s spatial memories and p pointers of b objects.
+        """Lay out s spatial memories and p pointers for each of b objects.
 
         Args:
             spatial_bskhw: (b, s, k, h, w) memory features.
-            slots: s temporal slots, see `spatial_positions`.
+            slots_bs: temporal slot of each spatial memory, see `spatial_positions`.
             pointers_bpc: (b, p, c); each becomes c / k tokens.
-            distances_p: (p,) frames from the current frame, signed as the configuration says.
+            distances_bp: (b, p) frames from the current frame, signed if the configuration says so.
             max_pointers: scale of the pointers' time, min(16, frames of the video) in the reference.
         """
-        b, s, k, h, w = spatial_bskhw.shape
-        values = spatial_bskhw.permute(0, 1, 3, 4, 2).reshape(b, s * h * w, k)
-        positions = self.spatial_positions(slots, h, w)
+        _, _, k, h, w = spatial_bskhw.shape
+        values = spatial_bskhw.permute(0, 1, 3, 4, 2).flatten(1, 3)
+        different = list(dict.fromkeys(tuple(slots) for slots in slots_bs))
+        positions = torch.stack([self.spatial_positions(slots, h, w) for slots in different])
+        if len(different) > 1:
+            positions = positions[[different.index(tuple(slots)) for slots in slots_bs]]
+        pointer_values = pointers_bpc.unflatten(2, (-1, k)).flatten(1, 2)  # a pointer's pieces stay neighbours
         pieces = self.dim // k
-        pointer_values = pointers_bpc.reshape(b, -1, k).to(values.dtype)  # a pointer's pieces stay neighbours
-        pointer_positions = self.pointer_positions(distances_p, max_pointers).repeat_interleave(pieces, dim=1)
+        pointer_positions = self.pointer_positions(distances_bp, max_pointers).repeat_interleave(pieces, dim=1)
         return MemoryTokens(
-            values_bnk=torch.cat((values, pointer_values), dim=1),
-            positions_bnk=torch.cat((positions, pointer_positions), dim=1),
+            values_bnk=torch.cat((values, pointer_values.to(values.dtype)), dim=1),
+            positions_bnk=torch.cat((positions.expand(len(values), -1, -1), pointer_positions), dim=1),
             num_pointer_tokens=pointer_values.shape[1],
         )

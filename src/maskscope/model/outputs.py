@@ -98,7 +98,7 @@ class MemoryTokens:
 
     Attributes:
         values_bnk: (b, n, k) content; spatial tokens first, pointer tokens last.
-        positions_bnk: (b or 1, n, k) what is added to content to make keys.
+        positions_bnk: (b, n, k) what is added to content to make keys.
         num_pointer_tokens: how many of the last tokens have no place in the picture (no rotary position).
     """
 

@@ -206,13 +206,13 @@ class SAM2(nn.Module):
     def lay_out_memory(
         self,
         spatial_bskhw: Tensor,
-        slots: Sequence[int],
+        slots_bs: Sequence[Sequence[int]],
         pointers_bpc: Tensor,
-        distances_p: Tensor,
+        distances_bp: Tensor,
         max_pointers: int | None = None,
     ) -> MemoryTokens:
         """Selected memories as tokens; see `maskscope.model.memory_tokens.MemoryLayout`."""
         out: MemoryTokens = self.memory_tokens(
-            spatial_bskhw, slots, pointers_bpc, distances_p, max_pointers or self.config.memory.max_pointers
+            spatial_bskhw, slots_bs, pointers_bpc, distances_bp, max_pointers or self.config.memory.max_pointers
         )
         return out

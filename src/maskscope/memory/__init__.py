@@ -1,0 +1,1 @@
+"""What is remembered of each object, and who decides it: state without weights."""
