@@ -95,7 +95,8 @@ def test_resolution_folder_is_found(tmp_path: Path) -> None:
     write_sequence(tmp_path / "one", "clip", [one_object()], resolution="Full-Resolution")
     assert DavisDataset(tmp_path / "one")["clip"].num_frames == 1
     write_sequence(tmp_path / "none", "clip", [one_object()], resolution=".")
-    assert DavisDataset(tmp_path / "none").sequences == ["clip"]
+    (tmp_path / "none/JPEGImages/bare").mkdir()
+    assert DavisDataset(tmp_path / "none").sequences == ["bare", "clip"]
     write_sequence(tmp_path / "one", "other", [one_object()], resolution="480p")
     assert DavisDataset(tmp_path / "one").sequences == ["other"]
     assert DavisDataset(tmp_path / "one", resolution="Full-Resolution").sequences == ["clip"]
