@@ -1,4 +1,4 @@
-"""The four decisions of a memory policy. A policy belongs to one object of one session; nothing of it is on the model."""
+"""The four decisions of a memory policy. A policy belongs to one object of one session, never to the model."""
 
 from __future__ import annotations
 

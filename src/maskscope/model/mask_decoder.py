@@ -1,7 +1,7 @@
 """Output tokens and image tokens look at each other, then tokens become masks, scores and pointers.
 
-Source: Kirillov et al., arXiv 2304.02643, appendix A "lightweight mask decoder"; Ravi et al., arXiv 2408.00714, section 4
-(object score, high-resolution skips); facebookresearch/sam2 `sam/mask_decoder.py`, `sam/transformer.py`.
+Source: Kirillov et al., arXiv 2304.02643, appendix A "lightweight mask decoder"; Ravi et al., arXiv 2408.00714,
+section 4 (object score, high-resolution skips); facebookresearch/sam2 `sam/mask_decoder.py`, `sam/transformer.py`.
 """
 
 from __future__ import annotations
@@ -126,8 +126,12 @@ class MaskDecoder(nn.Module):
         tokens, attended = self.transformer(
             tokens, embedding_bchw + prompt.dense_bchw, image_position.expand(b, -1, -1, -1)
         )
-        score_token, iou_token, mask_tokens = tokens[:, 0], tokens[:, 1], tokens[:, 2 : 2 + len(self.mask_tokens.weight)]
-        attended_bchw = attended.transpose(1, 2).unflatten(2, (h, w))
+        score_token, iou_token, mask_tokens = (
+            tokens[:, 0],
+            tokens[:, 1],
+            tokens[:, 2 : 2 + len(self.mask_tokens.weight)],
+        )
+        attended_bchw = attended.transpose(1, 2).reshape(b, -1, h, w)
 
         up1, norm, gelu, up2, _ = self.output_upscaling
         upscaled = gelu(norm(up1(attended_bchw) + image.middle_bchw))

@@ -97,5 +97,4 @@ class MemoryAttention(nn.Module):
         x = (embedding_bchw + 0.1 * position).flatten(2).transpose(1, 2)
         for layer in self.layers:
             x = layer(x, memory, (h, w))
-        out: Tensor = self.norm(x)
-        return out.transpose(1, 2).unflatten(2, (h, w))
+        return torch.Tensor.reshape(self.norm(x).transpose(1, 2), (-1, c, h, w))

@@ -49,7 +49,8 @@ class FuserBlock(nn.Module):
         """Same shape as the input."""
         y = self.norm(self.dwconv(x_bchw)).permute(0, 2, 3, 1)
         y = self.gamma * self.pwconv2(F.gelu(self.pwconv1(y)))
-        return x_bchw + y.permute(0, 3, 1, 2)
+        out: Tensor = x_bchw + y.permute(0, 3, 1, 2)
+        return out
 
 
 class Fuser(nn.Module):
@@ -61,9 +62,10 @@ class Fuser(nn.Module):
 
     def forward(self, x_bchw: Tensor) -> Tensor:
         """Same shape as the input."""
+        x: Tensor = x_bchw
         for layer in self.layers:
-            x_bchw = layer(x_bchw)
-        return x_bchw
+            x = layer(x)
+        return x
 
 
 class MemoryEncoder(nn.Module):

@@ -1,4 +1,4 @@
-"""Selected memories laid out as tokens for memory attention: temporal encodings, pointers in pieces, no-memory embedding.
+"""Selected memories laid out as tokens for memory attention: encodings of time, pointers in pieces, no memory.
 
 Source: facebookresearch/sam2 `sam2_base.py`, `_prepare_memory_conditioned_features`.
 """
@@ -51,7 +51,7 @@ class MemoryLayout(nn.Module):
             time = sine_time(scaled, k)
         else:
             time = self.pointer_time_projection(sine_time(scaled, self.dim))
-        return time.unflatten(0, distances_bp.shape)
+        return time.reshape(*distances_bp.shape, k)
 
     def forward(
         self,
@@ -76,7 +76,7 @@ class MemoryLayout(nn.Module):
         positions = torch.stack([self.spatial_positions(slots, h, w) for slots in different])
         if len(different) > 1:
             positions = positions[[different.index(tuple(slots)) for slots in slots_bs]]
-        pointer_values = pointers_bpc.unflatten(2, (-1, k)).flatten(1, 2)  # a pointer's pieces stay neighbours
+        pointer_values = pointers_bpc.reshape(len(pointers_bpc), -1, k)  # a pointer's pieces stay neighbours
         pieces = self.dim // k
         pointer_positions = self.pointer_positions(distances_bp, max_pointers).repeat_interleave(pieces, dim=1)
         return MemoryTokens(

@@ -1,7 +1,7 @@
 """Points, boxes and masks to tokens.
 
-Source: Kirillov et al., arXiv 2304.02643, section 3 and appendix A; SAM 2 adds the learned downsampling of a mask prompt
-for the object pointer (facebookresearch/sam2 `sam/prompt_encoder.py`, `sam2_base.py`).
+Source: Kirillov et al., arXiv 2304.02643, section 3 and appendix A; SAM 2 adds the learned downsampling of a mask
+prompt for the object pointer (facebookresearch/sam2 `sam/prompt_encoder.py`, `sam2_base.py`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class PromptEncoder(nn.Module):
         tokens = self.pe_layer(points / size)
         tokens = torch.where((labels == NOT_A_POINT)[..., None], torch.zeros_like(tokens), tokens)
         # row -1 + 1 = 0 is the padding's embedding, then negative, positive, and the two corners
-        table = torch.cat((self.not_a_point_embed.weight, *(e.weight for e in self.point_embeddings)))
+        table = torch.cat([self.not_a_point_embed.weight, *self.point_embeddings.parameters()])
         out: Tensor = tokens + table[labels + 1]
         return out
 

@@ -80,7 +80,7 @@ class SAM2(nn.Module):
         _, channels, height, width = images_fchw.shape
         if channels != 3 or height % 32 or width % 32:
             raise ShapeError(
-                f"the image tensor is {tuple(images_fchw.shape)}, expected (frames, 3, H, W) with H and W multiples of 32"
+                f"the image tensor is {tuple(images_fchw.shape)}, expected (f, 3, H, W) with H and W multiples of 32"
             )
         fine, middle, embedding = self.image_encoder(images_fchw.to(self.heavy_dtype))
         fine, middle = self.mask_decoder.project_fine(fine.to(self.fine_dtype), middle.to(self.fine_dtype))
@@ -118,9 +118,7 @@ class SAM2(nn.Module):
             blank = self.memory_tokens.no_memory_embedding.reshape(1, -1, 1, 1)
             return ConditionedFeatures(image.embedding_bchw + blank, image)
         dtype = self.heavy_dtype
-        tokens = MemoryTokens(
-            memory.values_bnk.to(dtype), memory.positions_bnk.to(dtype), memory.num_pointer_tokens
-        )
+        tokens = MemoryTokens(memory.values_bnk.to(dtype), memory.positions_bnk.to(dtype), memory.num_pointer_tokens)
         conditioned = self.memory_attention(image.embedding_bchw.to(dtype), tokens)
         return ConditionedFeatures(conditioned.to(self.fine_dtype), image)
 

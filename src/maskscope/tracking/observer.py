@@ -1,4 +1,4 @@
-"""Where instruments listen: the tracker hands every stage's typed output to its observers, and computes nothing for them."""
+"""Where instruments listen: the tracker hands them every stage's output, and computes nothing for them."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def check_frame(frame_rgb: RgbFrame) -> None:
     """Raise `ShapeError` unless the frame is (H, W, 3) uint8."""
     if frame_rgb.ndim != 3 or frame_rgb.shape[2] != 3 or frame_rgb.dtype != np.uint8 or 0 in frame_rgb.shape:
         raise ShapeError(
-            f"a frame is an array of shape {frame_rgb.shape} and type {frame_rgb.dtype}, expected (H, W, 3) of uint8 RGB"
+            f"a frame is an array of shape {frame_rgb.shape} and type {frame_rgb.dtype}, expected (H, W, 3) uint8 RGB"
         )
 
 
@@ -59,7 +59,9 @@ def frame_tensor(frame_rgb: RgbFrame, size: tuple[int, int], device: torch.devic
     return (pixels / 255 - mean) / std
 
 
-def mask_tensor(mask: npt.NDArray[np.generic], size: tuple[int, int], device: torch.device, dtype: torch.dtype) -> Tensor:
+def mask_tensor(
+    mask: npt.NDArray[np.generic], size: tuple[int, int], device: torch.device, dtype: torch.dtype
+) -> Tensor:
     """(H, W), non-zero is the object -> (1, 1, *size) of 0 and 1: resized with anti-aliasing, then cut at a half."""
     binary = torch.from_numpy(np.ascontiguousarray(mask != 0)).to(device, dtype)[None, None]
     if binary.shape[-2:] != size:

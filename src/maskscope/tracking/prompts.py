@@ -44,7 +44,9 @@ class Prompt:
         if self.mask is not None:
             self._check_mask(self.mask, height, width, name)
         if self.labels and len(self.labels) != len(self.points_xy_px):
-            raise PromptError(f"{name} has {len(self.points_xy_px)} points and {len(self.labels)} labels", "give as many")
+            raise PromptError(
+                f"{name} has {len(self.points_xy_px)} points and {len(self.labels)} labels", "give as many"
+            )
         if any(label not in (NEGATIVE, POSITIVE) for label in self.labels):
             raise PromptError(f"{name} has labels {list(self.labels)}", "a label is 1 (object) or 0 (background)")
         for x, y in self.points_xy_px:
@@ -76,7 +78,7 @@ class Prompt:
             )
         if not (x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height):
             raise PromptError(
-                f"the box of {name}, ({x0:g}, {y0:g}) to ({x1:g}, {y1:g}), reaches outside the frame of {width} x {height}",
+                f"the box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) of {name} reaches outside the frame of {width} x {height}",
                 "clip it to the frame",
             )
 

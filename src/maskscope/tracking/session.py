@@ -183,7 +183,9 @@ class Session:
     ) -> None:
         """Encode and store one frame of several objects as one batch."""
         summaries = [
-            FrameSummary(frame_index, p, m.object_score_logit, m.predicted_iou, float((m.mask_logits_hw > 0).float().mean()))
+            FrameSummary(
+                frame_index, p, m.object_score_logit, m.predicted_iou, float((m.mask_logits_hw > 0).float().mean())
+            )
             for p, m in zip(prompted, masks, strict=True)
         ]
         admitted = [
@@ -212,7 +214,9 @@ class Session:
         spatial, pointers = [], []
         for track, selection in zip(tracks, selections, strict=True):
             frames = [track.bank.get(read.frame_index) for read in selection.spatial]
-            spatial.append(torch.stack([m.features_khw for m in frames if m is not None and m.features_khw is not None]))
+            spatial.append(
+                torch.stack([m.features_khw for m in frames if m is not None and m.features_khw is not None])
+            )
             pointed = [track.bank.get(read.frame_index) for read in selection.pointers]
             pointers.append(torch.stack([m.pointer_c for m in pointed if m is not None]) if pointed else None)
         dim, dtype, device = self.model.config.dim, self.model.fine_dtype, self.model.device
@@ -229,7 +233,9 @@ class Session:
 
     # -- tracking -------------------------------------------------------------------------------------------------
 
-    def advance(self, frame_index: int, image: ImageFeatures, reverse: bool, pivots: Collection[int] = ()) -> FrameResult:
+    def advance(
+        self, frame_index: int, image: ImageFeatures, reverse: bool, pivots: Collection[int] = ()
+    ) -> FrameResult:
         """Track every object on one frame; objects prompted on it keep what was said.
 
         Raises:

@@ -73,7 +73,7 @@ class Tracker:
         """
         check_frame(frame_rgb)
         size = (frame_rgb.shape[0], frame_rgb.shape[1])
-        session = self._session or self._start(size)
+        session = self._session or self.start_session(size)
         if size != session.video_size:
             height, width = session.video_size
             raise ShapeError(
@@ -82,13 +82,12 @@ class Tracker:
             )
         for prompt in prompts:
             prompt.check(*size)
-        if session.tracks:
-            session.commit(self._features_at)  # corrections of the frame before
+        self.settle()
         index = self.frame_index + 1
         features = self._encode(frame_rgb, session)
         if prompts:
             session.prompt(index, features, prompts)
-        self.frame_index, self._features, self._session = index, features, session
+        self.frame_index, self._features = index, features
         session.commit(self._features_at)
         return session.advance(index, features, reverse=False)
 
@@ -101,15 +100,16 @@ class Tracker:
         """Forget an object."""
         self.session.remove(object_id)
 
-    def _start(self, size: tuple[int, int]) -> Session:
-        return Session(
-            self.model,
-            policy_factory(self.policy),
-            size,
-            input_size(self.model.config, *size),
-            self.options,
-            self.observers,
-        )
+    def settle(self) -> None:
+        """Let corrections of the frame at hand enter memory, as the next step would."""
+        if self._session is not None:
+            self._session.commit(self._features_at)
+
+    def start_session(self, video_size: tuple[int, int]) -> Session:
+        """An empty session for frames of that size (H, W); the first step does this by itself."""
+        size = input_size(self.model.config, *video_size)
+        self._session = Session(self.model, policy_factory(self.policy), video_size, size, self.options, self.observers)
+        return self._session
 
     def _encode(self, frame_rgb: RgbFrame, session: Session) -> ImageFeatures:
         return self.model.encode_image(

@@ -98,7 +98,8 @@ class VideoTracker:
     def _check(self, frame_index: int) -> None:
         if not 0 <= frame_index < len(self.frames):
             raise PromptError(
-                f"frame {frame_index} is not in the video", f"it has {len(self.frames)} frames, 0 to {len(self.frames) - 1}"
+                f"frame {frame_index} is not in the video",
+                f"it has {len(self.frames)} frames, 0 to {len(self.frames) - 1}",
             )
 
     def _features(self, frame_index: int) -> ImageFeatures:

@@ -20,20 +20,20 @@ from maskscope.model.layers.mlp import MLP
 
 def to_windows(x_bhwc: Tensor, side: int) -> Tensor:
     """(b, h, w, c) -> (windows, side, side, c), zero-padded at bottom and right to whole windows."""
-    _, h, w, _ = x_bhwc.shape
+    b, h, w, c = x_bhwc.shape
     down, right = -h % side, -w % side
     if down or right:
         x_bhwc = F.pad(x_bhwc, (0, 0, 0, right, 0, down))
-    x = x_bhwc.unflatten(1, (-1, side)).unflatten(3, (-1, side))  # b, rows, side, columns, side, c
-    return x.transpose(2, 3).flatten(0, 2)
+    windows = x_bhwc.reshape(b, (h + down) // side, side, (w + right) // side, side, c)
+    return windows.transpose(2, 3).reshape(-1, side, side, c)
 
 
 def from_windows(windows: Tensor, height: int, width: int) -> Tensor:
     """Inverse of `to_windows`: (windows, side, side, c) -> (b, height, width, c) without the padding."""
-    side = windows.shape[1]
+    _, side, _, c = windows.shape
     rows, columns = -(-height // side), -(-width // side)
-    x = windows.unflatten(0, (-1, rows, columns)).transpose(2, 3)  # b, rows, side, columns, side, c
-    return x.flatten(3, 4).flatten(1, 2)[:, :height, :width]
+    x = windows.reshape(-1, rows, columns, side, side, c).transpose(2, 3)
+    return x.reshape(-1, rows * side, columns * side, c)[:, :height, :width]
 
 
 def pool(x_bhwc: Tensor) -> Tensor:
@@ -56,9 +56,9 @@ class HieraAttention(nn.Module):
         q, k, v = self.qkv(x_bhwc).chunk(3, dim=-1)
         if self.pooled:
             q = pool(q)
-        _, h, w, _ = q.shape
-        q, k, v = (t.flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in (q, k, v))
-        attended = attend(q, k, v).transpose(1, 2).flatten(2).unflatten(1, (h, w))
+        b, h, w, c = q.shape
+        q, k, v = (t.reshape(b, -1, self.num_heads, c // self.num_heads).transpose(1, 2) for t in (q, k, v))
+        attended = attend(q, k, v).transpose(1, 2).reshape(b, h, w, c)
         out: Tensor = self.proj(attended)
         return out
 
@@ -143,6 +143,7 @@ class Hiera(nn.Module):
         self.blocks = nn.ModuleList()
         for stage, depth in enumerate(config.stages):
             for position in range(depth):
+                block: GlobalBlock
                 if stage and position == 0:
                     # the pooled block still works on the windows of the stage before it
                     block = PooledBlock(dim, 2 * dim, 2 * heads, config.window_sizes[stage - 1])
@@ -170,4 +171,3 @@ class Hiera(nn.Module):
             if index in self.stage_ends:
                 levels.append(x.permute(0, 3, 1, 2))
         return levels
-

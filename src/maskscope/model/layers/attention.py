@@ -22,7 +22,8 @@ def attend(q_bhnd: Tensor, k_bhmd: Tensor, v_bhme: Tensor) -> Tensor:
     low_precision = q_bhnd.dtype == torch.bfloat16 and k_bhmd.shape[-2] >= _CHUNK_MIN_KEYS
     if on_cpu and (narrow or low_precision) and not torch.is_grad_enabled():
         return _attend_in_chunks(q_bhnd, k_bhmd, v_bhme)
-    return F.scaled_dot_product_attention(q_bhnd, k_bhmd, v_bhme)
+    fused: Tensor = F.scaled_dot_product_attention(q_bhnd, k_bhmd, v_bhme)
+    return fused
 
 
 def _attend_in_chunks(q_bhnd: Tensor, k_bhmd: Tensor, v_bhme: Tensor) -> Tensor:
@@ -52,10 +53,12 @@ class Attention(nn.Module):
 
     def split_heads(self, x_bnc: Tensor) -> Tensor:
         """(b, n, c) -> (b, heads, n, c / heads)."""
-        return x_bnc.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        b, n, c = x_bnc.shape
+        return x_bnc.reshape(b, n, self.num_heads, c // self.num_heads).transpose(1, 2)
 
     def forward(self, q_bnc: Tensor, k_bmc: Tensor, v_bmc: Tensor) -> Tensor:
         """(b, n, dim)."""
-        heads = (self.split_heads(x) for x in (self.q_proj(q_bnc), self.k_proj(k_bmc), self.v_proj(v_bmc)))
-        out: Tensor = self.out_proj(attend(*heads).transpose(1, 2).flatten(2))
+        q = self.split_heads(self.q_proj(q_bnc))
+        k, v = self.split_heads(self.k_proj(k_bmc)), self.split_heads(self.v_proj(v_bmc))
+        out: Tensor = self.out_proj(attend(q, k, v).transpose(1, 2).flatten(2))
         return out

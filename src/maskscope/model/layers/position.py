@@ -17,11 +17,12 @@ T = TypeVar("T")
 def _cached(make: Callable[P, T]) -> Callable[P, T]:
     """Cache constants; made outside inference mode, so that training may use what tracking made first."""
 
-    @lru_cache(maxsize=32)
+    remembered = lru_cache(maxsize=32)(make)
+
     @wraps(make)
     def ordinary(*args: P.args, **kwargs: P.kwargs) -> T:
         with torch.inference_mode(False), torch.no_grad():
-            return make(*args, **kwargs)
+            return remembered(*args, **kwargs)  # type: ignore[arg-type]  # all arguments are hashable
 
     return ordinary
 
@@ -32,7 +33,7 @@ def sine_grid(
 ) -> Tensor:
     """Sine encoding of a grid, (channels, height, width): y in the first half of the channels, x in the second.
 
-    Rows and columns are counted from 1 and scaled so that the last is 2 pi (Carion et al., arXiv 2005.12872, section A.4).
+    Rows and columns are counted from 1 and scaled so that the last is 2 pi (Carion et al., arXiv 2005.12872, A.4).
     """
     half = channels // 2
     compute = torch.promote_types(dtype, torch.float32)
