@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from maskscope.training.motion import smooth_path
 from maskscope.training.store import Pixels
@@ -44,9 +45,7 @@ def change_appearance(rng: np.random.Generator, frames: Pixels, ranges: Appearan
         frame[:] = out
 
 
-def _colour_matrix(
-    rng: np.random.Generator, ranges: AppearanceRange
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _colour_matrix(rng: np.random.Generator, ranges: AppearanceRange) -> NDArray[np.float32]:
     """(3, 4) affine map of RGB: contrast, brightness, saturation and white balance in one pass over the pixels."""
     grey = np.full((3, 3), 1.0) * np.array([0.299, 0.587, 0.114])
     if rng.random() < ranges.grey:
@@ -62,15 +61,19 @@ def _colour_matrix(
     return np.concatenate([mix, offset[:, None]], axis=1).astype(np.float32)
 
 
-def _motion_kernel(rng: np.random.Generator) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _motion_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
     """A line of 3 to 9 pixels in a random direction, summing to one."""
     length, angle = int(rng.integers(3, 10)), rng.uniform(0, np.pi)
     kernel = np.zeros((9, 9), np.float32)
     reach = (length - 1) / 2
     for step in np.linspace(-reach, reach, 2 * length):
         kernel[round(4 + step * np.sin(angle)), round(4 + step * np.cos(angle))] += 1
-    return kernel / kernel.sum()
+    normalised: NDArray[np.float32] = kernel / kernel.sum()
+    return normalised
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
-    return np.rint(rng.standard_normal(shape, dtype=np.float32) * rng.uniform(2, 10)).astype(np.int16)
+def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int16]:
+    noise: NDArray[np.int16] = np.rint(rng.standard_normal(shape, dtype=np.float32) * rng.uniform(2, 10)).astype(
+        np.int16
+    )
+    return noise

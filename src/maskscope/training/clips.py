@@ -149,7 +149,7 @@ class ClipSampler:
     def _intruders(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int], chance: float) -> list[Sprite]:
         if not (self.corpus.objects or self.corpus.cutouts):
             return []
-        sprites = []
+        sprites: list[Sprite] = []
         while len(sprites) < 3 and rng.random() < chance:
             shown = np.ones(n, np.bool_)
             if n > 1 and rng.random() < 0.3:

@@ -10,6 +10,7 @@ Layout of a root (every part may be missing, but something must be there):
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,8 @@ def read_colour(path: Path) -> Pixels:
 def read_labels(path: Path) -> Pixels:
     """(h, w) integer labels; a mask saved with several equal channels counts as its first."""
     labels = _read(path, cv2.IMREAD_UNCHANGED)
-    return labels if labels.ndim == 2 else np.ascontiguousarray(labels[..., 0])
+    plain: Pixels = labels if labels.ndim == 2 else labels[..., 0].copy()
+    return plain
 
 
 def _decode(root: Path) -> Iterator[tuple[str, Pixels]]:
@@ -126,10 +128,13 @@ def _decode(root: Path) -> Iterator[tuple[str, Pixels]]:
         yield f"{name}/frames", np.stack([read_colour(p) for p in frames])
         yield f"{name}/masks", np.stack([read_labels(p) for p in masks])
     for kind in _folders(root / "image"):
+        masks_of: dict[str, list[Path]] = {}
+        for mask_path in _files(kind / "masks"):
+            masks_of.setdefault(mask_path.stem, []).append(mask_path)
+            masks_of.setdefault(re.sub(r"_\d$", "", mask_path.stem), []).append(mask_path)  # a second annotator's
         for image_path in _files(kind / "images"):
-            masks = [m for m in _files(kind / "masks") if m.stem == image_path.stem or m.stem[:-2] == image_path.stem]
             image = read_colour(image_path)
-            for mask_path in masks:
+            for mask_path in dict.fromkeys(masks_of.get(image_path.stem, [])):
                 name = f"image/{kind.name}/{mask_path.stem}"
                 yield f"{name}/image", image
                 yield f"{name}/mask", _plain_labels(kind.name, read_labels(mask_path))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from maskscope.errors import CheckpointError
-from maskscope.model.image_encoder.efficientnet import EfficientNetLiteConfig
+from maskscope.model.config import EfficientNetLiteConfig
 
 BATCH_NORM_EPS = 1e-3
 """Of the TensorFlow original."""
@@ -59,13 +59,13 @@ def load_imagenet_trunk(path: Path | None = None, *, fold_normalisation: bool = 
     put("stem", "_conv_stem", "_bn0", stride=2)
     if fold_normalisation:
         _fold_normalisation(state)
-    starts = accumulate((stage.depth for stage in config.stages), initial=0)
-    for i, (start, stage) in enumerate(zip(starts, config.stages, strict=False)):
-        for j in range(stage.depth):
+    starts = accumulate(config.depths, initial=0)
+    for i, (start, depth) in enumerate(zip(starts, config.depths, strict=False)):
+        for j in range(depth):
             ours, theirs = f"stages.{i}.{j}", f"_blocks.{start + j}"
-            if stage.expansion > 1:
+            if config.expansions[i] > 1:
                 put(f"{ours}.expand", f"{theirs}._expand_conv", f"{theirs}._bn0")
-            put(f"{ours}.depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1", stage.stride if j == 0 else 1)
+            put(f"{ours}.depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1", config.strides[i] if j == 0 else 1)
             put(f"{ours}.project", f"{theirs}._project_conv", f"{theirs}._bn2")
     return state
 

@@ -1,6 +1,6 @@
 """Smooth random motion: a homography per frame, and a gentle elastic deformation.
 
-Homographies map source pixels to frame pixels. Every draw takes a `numpy` generator, so a clip is a function of its seed.
+Homographies map source pixels to frame pixels. Every draw takes a generator, so a clip is a function of its seed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def random_motion(
     Returns:
         (n_frames, 3, 3); maps centred coordinates to centred coordinates, frame 0 to itself.
     """
-    pace = float(rng.lognormal(0.0, 0.6))
+    pace = float(min(rng.lognormal(0.0, 0.6), 2.0))
     size = float(np.hypot(*size_wh)) / np.sqrt(2)
     shift = smooth_path(rng, n_frames, motion.shift * pace, 2) * size
     log_scale = np.clip(smooth_path(rng, n_frames, motion.log_scale * pace, 1)[:, 0], -0.7, 0.7)

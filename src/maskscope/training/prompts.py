@@ -1,6 +1,6 @@
 """Prompts for the first frame, drawn as in SAM 2's training: a mask, a click, or a loose box.
 
-Source: Ravi et al., arXiv 2408.00714, section D.2.2 "training": mask with probability 0.5, positive click 0.25, box 0.25.
+Source: Ravi et al., arXiv 2408.00714, appendix "training": mask with probability 0.5, positive click 0.25, box 0.25.
 """
 
 from __future__ import annotations

@@ -61,9 +61,9 @@ def render(backdrop: Backdrop, sprites: Sequence[Sprite], size_hw: tuple[int, in
     masks = np.zeros((n_frames, *size_hw), np.bool_)
     size_wh = (size_hw[1], size_hw[0])
     for t in range(n_frames):
-        frames[t] = _warp(backdrop.images[t], backdrop.motion[t], size_wh, cv2.BORDER_REFLECT_101)
+        frames[t] = _warp(backdrop.images[t], backdrop.motion[t], size_wh, cv2.BORDER_REPLICATE)
         if backdrop.masks is not None:
-            masks[t] = _warp(backdrop.masks[t], backdrop.motion[t], size_wh, cv2.BORDER_REFLECT_101) > 127
+            masks[t] = _warp(backdrop.masks[t], backdrop.motion[t], size_wh, cv2.BORDER_CONSTANT) > 127
         for sprite in sprites:
             if sprite.shown[t]:
                 _draw(sprite.images[t], sprite.motion[t], frames[t], masks[t], sprite.is_target)

@@ -29,7 +29,8 @@ class StridedConvolution(nn.Conv2d):
     def forward(self, features_bchw: Tensor) -> Tensor:
         """(b, c_in, h, w) -> (b, c_out, h / 2, w / 2)."""
         on_cpu = features_bchw.device.type == "cpu"
-        if on_cpu and self.groups > 1 and torch.is_grad_enabled() and torch.is_autocast_enabled("cpu"):
+        learns = torch.is_grad_enabled() and features_bchw.requires_grad
+        if on_cpu and self.groups > 1 and learns and torch.is_autocast_enabled("cpu"):
             # The gradient of a strided depth-wise convolution in bfloat16 is 20 times slower on CPU than in float32.
             with torch.autocast("cpu", enabled=False):
                 return super().forward(features_bchw.float())
