@@ -76,6 +76,8 @@ def draw_overlay(
         # Within the bounding box only: copying under a mask is what costs time.
         drawn[window] = cv2.copyTo(tinted, mask[window], drawn[window].copy())
         contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+        # The palette begins dark: a white rim keeps the line visible on dark pictures.
+        cv2.drawContours(drawn, contours, -1, (255, 255, 255), thickness + 2, cv2.LINE_8)
         cv2.drawContours(drawn, contours, -1, colour, thickness, cv2.LINE_8)
         text = str(object_id) if scores is None else f"{object_id}  {scores[place]:.2f}"
         labels.append((text, left, top, colour))
