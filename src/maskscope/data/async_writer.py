@@ -52,6 +52,15 @@ class AsyncWriter:
         self._raise_error()
         self._calls.put((args, kwargs))
 
+    def flush(self) -> None:
+        """Wait until the pending calls are done.
+
+        Raises:
+            OutputError: or whatever one of them, or an earlier one, has met.
+        """
+        self._calls.join()
+        self._raise_error()
+
     def close(self) -> None:
         """Finish the pending calls, close the writer, and raise what was not raised yet."""
         if not self._closed:
@@ -73,6 +82,7 @@ class AsyncWriter:
                     self._writer.write(*call[0], **call[1])
                 except BaseException as error:  # it belongs to the thread that called
                     self._error = error
+            self._calls.task_done()
         try:
             self._writer.close()
         except BaseException as error:

@@ -39,9 +39,10 @@ class ImageFolder(VideoSource):
             raise VideoError(
                 f"no images in folder {path}", f"expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}"
             )
-        self.height, self.width = image_size(self.paths[0])
+        self.height, self.width = read_image(self.paths[0]).shape[:2]
         for other in self.paths[1:]:
-            self._check_size(other, *image_size(other))
+            if image_size(other) != (self.height, self.width):
+                self._check_size(other, *read_image(other).shape[:2])
 
     @property
     def num_frames(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Self
 import av
 import cv2
 import numpy as np
+from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from maskscope.errors import OutputError, ShapeError
 from maskscope.palette import davis_palette
 
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
-TICKS_PER_S = 90_000
+TICKS_PER_S = 60_000  # MPEG-4 cannot count finer than 1/65535
 BT709 = 1
 
 
@@ -130,7 +132,7 @@ class OverlayWriter:
             raise OutputError(f"frames per second must be above 0, got {fps}")
         self._fps, self._size = fps, (height_px, width_px)
         self._count, self._last_tick = 0, -1
-        self._closed = False
+        self._closed = self._failed = False
         codec = next((name for name in ENCODERS if name in av.codecs_available), None)
         if codec is None:
             raise OutputError(f"this FFmpeg has none of the encoders {', '.join(ENCODERS)}", "install another PyAV")
@@ -178,14 +180,22 @@ class OverlayWriter:
         self._last_tick = picture.pts = max(tick, self._last_tick + 1)
         picture.time_base = Fraction(1, TICKS_PER_S)
         self._count += 1
-        with writing(self.path):
-            self._container.mux(self._stream.encode(picture))
+        try:
+            with writing(self.path):
+                self._container.mux(self._stream.encode(picture))
+        except OutputError:
+            self._failed = True
+            raise
 
     def close(self) -> None:
         """Finish the file; without a frame written nothing playable is left."""
         if self._closed:
             return
         self._closed = True
+        if self._failed:  # it was raised already, and would only be met again
+            with contextlib.suppress(OSError, FFmpegError):
+                self._container.close()
+            return
         with writing(self.path):
             try:
                 if self._count:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from av import Packet
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
@@ -68,28 +67,26 @@ class Scan:
         packets: how many whole packets the video stream has.
         announced: how many the header promises; 0 where it does not say.
         cut_off: the file ends before its header says.
+        torn_dts: decoding time stamp of the last packet where the cut went through it; such a packet is not decoded.
     """
 
     index: PacketIndex | None
     packets: int
     announced: int
     cut_off: bool
-
-
-def usable(packet: Packet[VideoStream]) -> bool:
-    """Whether the packet is whole; the last packet of a file that was cut off is not."""
-    return packet.size > 0 and not packet.is_corrupt
+    torn_dts: int | None
 
 
 def scan_packets(container: InputContainer, stream: VideoStream) -> Scan:
     """Read the container to its end. Its frame count is not trusted: editing and cutting leave it wrong."""
     rows: list[tuple[int, int, bool]] = []
     packets, end_s, timed = 0, 0.0, True
+    torn_dts: int | None = None
     # Without B-frames packets come in order of display, so one time stamp serves for the other (AVI has only one).
     in_order = not stream.codec_context.has_b_frames
     try:
         for packet in container.demux():
-            if packet.size == 0 or packet.is_corrupt:
+            if packet.size == 0:
                 continue
             stamp = packet.dts if packet.pts is None else packet.pts
             if stamp is not None and packet.time_base:
@@ -97,6 +94,8 @@ def scan_packets(container: InputContainer, stream: VideoStream) -> Scan:
             if packet.stream_index != stream.index:
                 continue
             packets += 1
+            # Broadcast streams flag packets after any loss, and those decode well enough: only the last one is torn.
+            torn_dts = packet.dts if packet.is_corrupt else None
             if packet.is_discard:
                 continue
             pts = packet.dts if packet.pts is None and in_order else packet.pts
@@ -106,12 +105,15 @@ def scan_packets(container: InputContainer, stream: VideoStream) -> Scan:
                 rows.append((pts, pts if packet.dts is None else packet.dts, packet.is_keyframe))
     except FFmpegError:
         pass  # what comes after the damage is out of reach for decoding, too
+    if torn_dts is not None:
+        packets -= 1
+        rows = [row for row in rows if row[1] != torn_dts]
     length_s = (container.duration or 0) / 1_000_000 + max(0, container.start_time or 0) / 1_000_000
     cut_off = packets < stream.frames or end_s < length_s - 0.5
     reliable = timed and stream.codec_context.name in ONE_FRAME_A_PACKET
     if stream.codec_context.name == "mpeg4" and container.format.name == "avi":
         reliable = False  # packed B-frames: two frames in one packet, none in the next
-    return Scan(_index(rows) if reliable else None, packets, stream.frames, cut_off)
+    return Scan(_index(rows) if reliable else None, packets, stream.frames, cut_off, torn_dts)
 
 
 def _index(rows: list[tuple[int, int, bool]]) -> PacketIndex | None:

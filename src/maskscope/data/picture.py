@@ -63,13 +63,17 @@ def decoded_rgb(frame: VideoFrame, matrix: Matrix = UPRIGHT) -> NDArray[np.uint8
 def image_size(path: Path) -> tuple[int, int]:
     """Upright `(height, width)` of an image file, from its header alone.
 
+    A PNG may say only after its pixels that it is to be turned; that is not seen here (`read_image` does).
+
     Raises:
         VideoError: the file is not an image that can be read.
     """
     try:
         with Image.open(path) as image:
             width, height = image.size
-            sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            # Asking a PNG for EXIF it does not have up front decodes all of it.
+            known = image.format != "PNG" or "exif" in image.info
+            sideways = known and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _unreadable(path, error) from error
     return (width, height) if sideways else (height, width)

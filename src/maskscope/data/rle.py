@@ -59,16 +59,27 @@ class RleWriter:
     Args:
         path: the file, by custom ending in `.jsonl`.
         overwrite: replace an existing file instead of refusing.
+        keep_bytes: go on with an existing file after its first so many bytes, dropping what follows them.
+
+    Attributes:
+        written_bytes: how long the file is.
 
     Raises:
-        OutputError: the file exists, cannot be written, or the disk is full.
+        OutputError: the file exists, cannot be written, is shorter than `keep_bytes`, or the disk is full.
     """
 
-    def __init__(self, path: Path | str, overwrite: bool = False) -> None:
-        self.path = new_file(Path(path), overwrite)
+    def __init__(self, path: Path | str, overwrite: bool = False, keep_bytes: int | None = None) -> None:
+        self.path = new_file(Path(path), overwrite or keep_bytes is not None)
+        self.written_bytes = keep_bytes or 0
         with writing(self.path):
             # Unbuffered: after a full disk nothing is left that closing would try to write once more.
-            self._file = self.path.open("wb", buffering=0)
+            self._file = self.path.open("wb" if keep_bytes is None else "r+b", buffering=0)
+            if keep_bytes is not None:
+                if self._file.seek(0, os.SEEK_END) < keep_bytes:
+                    self._file.close()
+                    raise OutputError(f"{self.path} has lost its end since it was written", "start over")
+                self._file.truncate(keep_bytes)
+                self._file.seek(keep_bytes)
 
     def write(
         self,
@@ -117,7 +128,9 @@ class RleWriter:
     def _append(self, line: bytes) -> None:
         with writing(self.path):
             while line:
-                line = line[os.write(self._file.fileno(), line) :]
+                count = os.write(self._file.fileno(), line)
+                line = line[count:]
+                self.written_bytes += count
 
     def close(self) -> None:
         """Close the file."""

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from maskscope.data.packet_index import PacketIndex, scan_packets, usable
+from maskscope.data.packet_index import PacketIndex, scan_packets
 from maskscope.data.picture import decoded_rgb, display_matrix
 from maskscope.data.source import Frame, VideoSource
 from maskscope.errors import VideoError
@@ -173,7 +173,7 @@ class VideoFile(VideoSource):
             stream.thread_type = "AUTO"
             if key_pts is not None:
                 container.seek(key_dts, stream=stream)
-            for frame in _decoded(container, stream, key_pts):
+            for frame in _decoded(container, stream, key_pts, self._scan.torn_dts):
                 number = last + 1 if index is None else index.number_of(frame.pts)
                 if number is not None and number > last:
                     last = number
@@ -206,7 +206,9 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
     return streams[0]
 
 
-def _decoded(container: InputContainer, stream: VideoStream, key_pts: int | None) -> Iterator[VideoFrame]:
+def _decoded(
+    container: InputContainer, stream: VideoStream, key_pts: int | None, torn_dts: int | None
+) -> Iterator[VideoFrame]:
     """Frames in order of display, passing over packets that fail; after a seek, from the given key frame on."""
     waiting = key_pts is not None
     packets = container.demux(stream)
@@ -224,7 +226,7 @@ def _decoded(container: InputContainer, stream: VideoStream, key_pts: int | None
             if stamp != key_pts:
                 continue
             waiting = False
-        if flush or usable(packet):
+        if flush or torn_dts is None or packet.dts != torn_dts:
             try:
                 yield from packet.decode()
             except FFmpegError as error:

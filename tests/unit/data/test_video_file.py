@@ -163,7 +163,7 @@ def test_colours_follow_the_tags(tmp_path: Path, space: str, matrix: int, colour
 def test_a_moov_less_file_says_so(clip: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])  # the index comes last
-    with pytest.raises(VideoError, match="'moov'.*cut off.*fetch it again"):
+    with pytest.raises(VideoError, match=r"'moov'.*cut off.*fetch it again"):
         open_video(cut)
 
 
@@ -210,20 +210,19 @@ def test_damaged_frames_are_left_out_and_keep_their_numbers(tmp_path: Path, capl
     assert [frame.index for frame in frames] == [shown(frame.rgb) for frame in frames] == [*range(9), 10, 11]
     assert "11 of 12 frames came" in caplog.text
     assert shown(video.frame(10).rgb) == 10
-    with pytest.raises(VideoError, match="frame 9 of clip.mov is damaged"):
+    with pytest.raises(VideoError, match=r"frame 9 of clip.mov is damaged"):
         video.frame(9)
 
 
 def test_a_change_of_size_is_an_error_that_names_the_frame(tmp_path: Path) -> None:
-    first = make_clip(tmp_path / "1.ts", codec="mpeg4", frames=12)
+    first = make_clip(tmp_path / "1.ts", codec="mpeg4", frames=12, options={"b": "8M", "qmax": "3"})
     second = make_clip(tmp_path / "2.ts", codec="mpeg4", frames=5, size=(32, 32))
     both = tmp_path / "both.ts"
     both.write_bytes(first.read_bytes() + second.read_bytes())
-    seen = []
-    with pytest.raises(VideoError, match=r"changes from 64x48 to 32x32 pixels at frame \d+"):
-        for frame in open_video(both):
-            seen.append(frame.index)  # noqa: PERF402 - what came before the error is to be kept
-    assert len(seen) >= 11
+    frames = iter(open_video(both))
+    assert [shown(next(frames).rgb) for _ in range(11)] == list(range(11))
+    with pytest.raises(VideoError, match=r"changes from 64x48 to 32x32 pixels at frame 1[12]"):
+        list(frames)
 
 
 def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
@@ -232,11 +231,11 @@ def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
     empty = tmp_path / "empty.mp4"
     empty.touch()
     sound = make_clip(tmp_path / "sound.mp4", audio_only=True)
-    with pytest.raises(VideoError, match="not a video that FFmpeg can read .*expected a video file such as MP4"):
+    with pytest.raises(VideoError, match=r"not a video that FFmpeg can read .*expected a video file such as MP4"):
         open_video(text)
     with pytest.raises(VideoError, match="is empty"):
         open_video(empty)
-    with pytest.raises(VideoError, match="no such file: .*nowhere.mp4; check the path"):
+    with pytest.raises(VideoError, match=r"no such file: .*nowhere.mp4; check the path"):
         open_video(tmp_path / "nowhere.mp4")
     with pytest.raises(VideoError, match="has no video in it, only audio"):
         open_video(sound)
