@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from maskscope.errors import CheckpointError, OutputError
@@ -21,7 +23,7 @@ from maskscope.tracking.prompts import ClickSet
 from maskscope.tracking.session import ObjectTrack, Session, SessionOptions
 from maskscope.tracking.tracker import Tracker
 
-FORMAT = "maskscope.session/1"
+FORMAT = "maskscope.session/2"
 _TENSORS = ("features_khw", "pointer_c", "mask_logits_hw")
 
 
@@ -36,13 +38,43 @@ def save_tracker(tracker: Tracker, path: str | Path) -> None:
     """
     with torch.inference_mode():
         tracker.settle()
-    session = tracker.session
+    save_session(tracker.session, tracker.policy, path, {"frame_index": tracker.frame_index})
+
+
+def load_tracker(path: str | Path, model: SAM2) -> Tracker:
+    """Take up a saved tracker with the model it was made with.
+
+    Raises:
+        CheckpointError: no such file, not a session, or of another model.
+    """
+    saved = read_session(path)
+    if "frame_index" not in saved.note:
+        raise CheckpointError(f"{path} is a saved session but not of a stream", "give a file written by save_tracker")
+    tracker = Tracker(model, saved.policy, saved.options)
+    saved.restore(tracker.start_session(saved.video_size))
+    tracker.frame_index = int(saved.note["frame_index"])
+    return tracker
+
+
+def save_session(session: Session, policy: str, path: str | Path, note: Mapping[str, Any]) -> None:
+    """Write a session, whoever drives it. The file appears whole or not at all.
+
+    Args:
+        session: without prompts that wait for `commit`, which are not written.
+        policy: the name of its memory policy.
+        path: usually `*.safetensors`.
+        note: plain JSON values of the driver's own, such as where it is in the video.
+
+    Raises:
+        OutputError: it could not be written.
+    """
+    assert not any(track.pending for track in session.tracks.values()), "commit before saving"
     tensors: dict[str, Tensor] = {}
     objects = {str(i): _describe(i, track, tensors) for i, track in session.tracks.items()}
     options = asdict(session.options) | {"memory_dtype": str(session.options.memory_dtype).removeprefix("torch.")}
     state = {
-        "frame_index": tracker.frame_index,
-        "policy": tracker.policy,
+        "note": dict(note),
+        "policy": policy,
         "video_size": session.video_size,
         "input_size": session.input_size,
         "model": session.model.config.to_dict(),
@@ -52,23 +84,60 @@ def save_tracker(tracker: Tracker, path: str | Path) -> None:
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     try:
-        save_file(tensors, partial, metadata={"format": FORMAT, "state": json.dumps(state)})
+        # To bytes first: a full disk is then an ordinary error of the system.
+        partial.write_bytes(save(tensors, metadata={"format": FORMAT, "state": json.dumps(state)}))
         os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise OutputError(
-            f"the session could not be written to {path} ({error})", "check space and permissions"
-        ) from None
+            f"the session could not be written to {path} ({error.strerror or error})", "check space and permissions"
+        ) from error
 
 
-def load_tracker(path: str | Path, model: SAM2) -> Tracker:
-    """Take up a saved tracker with the model it was made with.
+@dataclass(frozen=True, eq=False)
+class SavedSession:
+    """A session as read from disk, not yet joined to a model.
+
+    Attributes:
+        path: where it was read.
+        note: what the driver wrote beside it.
+        policy: name of the memory policy.
+        options: as of the session.
+        video_size: (H, W) in pixels.
+    """
+
+    path: Path
+    note: dict[str, Any]
+    policy: str
+    options: SessionOptions
+    video_size: tuple[int, int]
+    _state: dict[str, Any]
+    _tensors: dict[str, Tensor]
+
+    def restore(self, session: Session) -> None:
+        """Fill an empty session with the saved objects.
+
+        Raises:
+            CheckpointError: the session's model has another configuration than the one it was saved with.
+        """
+        if self._state["model"] != json.loads(json.dumps(session.model.config.to_dict())):
+            raise CheckpointError(
+                f"{self.path} was saved with another model", f"load the {self._state['model']['family']} it came from"
+            )
+        for name, described in self._state["objects"].items():
+            session.tracks[int(name)] = _rebuild(described, self._tensors, session)
+
+
+def read_session(path: str | Path) -> SavedSession:
+    """Read what `save_session` wrote.
 
     Raises:
-        CheckpointError: no such file, not a session, or of another model.
+        CheckpointError: no such file, not a session, or damaged.
     """
+    path = Path(path)
     try:
-        with safe_open(path, framework="pt", device=str(model.device)) as file:
+        with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise CheckpointError(f"{path} is no saved session of this version", f"expected {FORMAT}")
@@ -76,17 +145,11 @@ def load_tracker(path: str | Path, model: SAM2) -> Tracker:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} is no saved session ({error})", "give a file written by save_tracker") from None
-    if state["model"] != json.loads(json.dumps(model.config.to_dict())):
-        raise CheckpointError(
-            f"{path} was saved with another model", f"load the {state['model']['family']} it came from"
-        )
     options = state["options"] | {"memory_dtype": getattr(torch, state["options"]["memory_dtype"])}
-    tracker = Tracker(model, state["policy"], SessionOptions(**options))
-    session = tracker.start_session(tuple(state["video_size"]))
-    for name, described in state["objects"].items():
-        session.tracks[int(name)] = _rebuild(described, tensors, session)
-    tracker.frame_index = state["frame_index"]
-    return tracker
+    height, width = state["video_size"]
+    return SavedSession(
+        path, state["note"], state["policy"], SessionOptions(**options), (height, width), state, tensors
+    )
 
 
 def _describe(object_id: int, track: ObjectTrack, tensors: dict[str, Tensor]) -> dict[str, Any]:
@@ -107,8 +170,10 @@ def _describe(object_id: int, track: ObjectTrack, tensors: dict[str, Tensor]) ->
 def _rebuild(described: dict[str, Any], tensors: dict[str, Tensor], session: Session) -> ObjectTrack:
     track = ObjectTrack(session.policy(session.model.config.memory))
     track.policy.load_state_dict(described["policy"])
+    device = session.model.device
     for entry in described["memories"]:
         parts = {name: tensors.get(f"{entry['key']}/{name}") for name in _TENSORS}
+        parts = {name: tensor if tensor is None else tensor.to(device) for name, tensor in parts.items()}
         pointer = parts.pop("pointer_c")
         assert pointer is not None
         track.bank.write(FrameMemory(FrameSummary(**entry["summary"]), pointer_c=pointer, **parts))
