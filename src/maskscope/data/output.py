@@ -1,4 +1,4 @@
-"""What all writers share: one way to refuse, to fail and to close."""
+"""What all writers share: one way to refuse and one way to fail."""
 
 from __future__ import annotations
 
@@ -6,18 +6,10 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from av.error import FFmpegError
 
 from maskscope.errors import OutputError
-
-
-class Writer(Protocol):
-    """Anything that takes results one at a time and is closed at the end."""
-
-    def close(self) -> None:
-        """Finish the output. Closing twice does nothing the second time."""
 
 
 @contextmanager
