@@ -112,7 +112,8 @@ def _unknown(text: str, path: Path) -> CheckpointError:
     """Neither a file nor a name: whichever it was meant to be, say what comes closest."""
     if name := hub.canonical_name(path.name):
         return CheckpointError(f"there is no file {path}", f"check the path, or give the name {name} to download it")
-    if path.suffix in _SUFFIXES or len(path.parts) > 1:
+    wanted = text.lower().removeprefix(f"{hub.ORGANISATION}/").replace("_", "-")
+    if path.suffix in _SUFFIXES or "/" in wanted or os.sep in wanted:
         return CheckpointError(f"there is no file {path}", "check the path")
-    near = difflib.get_close_matches(text.lower().replace("_", "-"), PRESETS, n=3, cutoff=0.4) or list(PRESETS)
-    return CheckpointError(f"there is no model or file called {text!r}", f"did you mean {', '.join(near)}?")
+    near = [name for name in PRESETS if wanted and wanted in name] or difflib.get_close_matches(wanted, PRESETS)
+    return CheckpointError(f"there is no model or file called {text!r}", f"did you mean {', '.join(near or PRESETS)}?")

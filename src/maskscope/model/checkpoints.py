@@ -153,7 +153,7 @@ def save_checkpoint(
         OutputError: the file cannot be written.
     """
     ours = {"format": "pt", _VERSION_KEY: str(FORMAT_VERSION), _CONFIG_KEY: json.dumps(model.config.to_dict())}
-    return _write(_narrowed(model, dtype), Path(path), {**(metadata or {}), **ours})
+    return _write_safetensors(_narrowed(model, dtype), Path(path), {**(metadata or {}), **ours})
 
 
 def export_checkpoint(
@@ -179,17 +179,20 @@ def export_checkpoint(
         raise CheckpointError(
             f"the trunk is {model.config.trunk.kind}, and only hiera trunks have {naming} names", "use save_checkpoint"
         )
-    return _write(from_ours(_narrowed(model, dtype), naming), Path(path), {"format": "pt"}, wrap=naming == "official")
-
-
-def _write(state: dict[str, Tensor], path: Path, metadata: dict[str, str], wrap: bool = False) -> Path:
+    path = Path(path)
+    state = from_ours(_narrowed(model, dtype), naming)
+    if path.suffix == ".safetensors":
+        return _write_safetensors(state, path, {"format": "pt"})
     with _replacing(path) as partial:
-        if path.suffix in (".pt", ".pth", ".bin"):
-            torch.save({"model": state} if wrap else state, partial)
-        else:
-            distinct = {id(tensor): name for name, tensor in state.items()}  # the format has no shared tensors
-            copies = {n: t if distinct[id(t)] == n else t.clone() for n, t in state.items()}
-            save_file(copies, partial, metadata)
+        torch.save({"model": state} if naming == "official" else state, partial)
+    return path
+
+
+def _write_safetensors(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> Path:
+    owner = {id(tensor): name for name, tensor in state.items()}
+    distinct = {name: t if owner[id(t)] == name else t.clone() for name, t in state.items()}  # the format shares none
+    with _replacing(path) as partial:
+        save_file(distinct, partial, metadata)
     return path
 
 
@@ -199,7 +202,10 @@ def _replacing(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+        mode = partial.stat().st_mode  # of any new file here; some writers make private ones
         yield partial
+        partial.chmod(mode)
         partial.replace(path)
     except (OSError, SafetensorError, RuntimeError) as error:  # torch tells a full disk by a RuntimeError
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]

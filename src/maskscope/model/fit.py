@@ -86,12 +86,12 @@ def check_fit(found: Shapes, config: SAM2Config, naming: Naming, source: str) ->
     ]
     if not any(misfits):
         return
-    own = preset_of(config)
-    model = own or f"the given {config.family} configuration"
-    nearest = own or nearest_preset(found, naming)
+    preset = preset_of(config)
+    nearest = preset or nearest_preset(found, naming)
+    model = preset or f"its {config.family} configuration"
     raise CheckpointError(
-        f"{source} is not exactly {model}: of {len(expected)} tensors {'; '.join(filter(None, misfits))}",
-        f"the nearest released model is {nearest}; give its unchanged file, or the configuration of this one",
+        f"{source} does not fit {model}: of {len(expected)} tensors {'; '.join(filter(None, misfits))}",
+        f"the nearest known model is {nearest}: give its unchanged file, or a config that describes this one",
     )
 
 

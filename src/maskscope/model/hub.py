@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import huggingface_hub
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RevisionNotFoundError
 
 from maskscope.errors import CheckpointError
@@ -54,7 +54,7 @@ def official_file(name: str) -> str:
 
 def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """The folder downloads are kept in: the argument, else `HF_HUB_CACHE`, else huggingface_hub's default."""
-    return Path(cache_dir or os.environ.get("HF_HUB_CACHE") or huggingface_hub.constants.HF_HUB_CACHE).expanduser()
+    return Path(cache_dir or os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE).expanduser()
 
 
 def find_cached(
@@ -62,9 +62,7 @@ def find_cached(
 ) -> Path | None:
     """The cached file of a released model, or None; asks no network."""
     for file in (official_file(name), _TRANSFORMERS_FILE):
-        found = huggingface_hub.try_to_load_from_cache(
-            repository(name), file, cache_dir=cache_folder(cache_dir), revision=revision
-        )
+        found = try_to_load_from_cache(repository(name), file, cache_dir=cache_folder(cache_dir), revision=revision)
         if isinstance(found, str):
             return Path(found)
     return None
@@ -96,11 +94,7 @@ def fetch(
     for file in (official_file(name), _TRANSFORMERS_FILE):
         _log.info("fetching %s of %s from %s into %s", file, repository(name), endpoint, folder)
         try:
-            return Path(
-                huggingface_hub.hf_hub_download(
-                    repository(name), file, revision=revision, cache_dir=folder, endpoint=endpoint
-                )
-            )
+            return Path(hf_hub_download(repository(name), file, revision=revision, cache_dir=folder, endpoint=endpoint))
         except LocalEntryNotFoundError as error:
             raise _explain(error, name, folder, revision) from error
         except EntryNotFoundError:
@@ -114,12 +108,12 @@ def fetch(
 
 
 def _endpoint() -> str:
-    return (os.environ.get("HF_ENDPOINT") or huggingface_hub.constants.ENDPOINT).rstrip("/")
+    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
 
 
 def _is_offline() -> bool:
     switch = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
-    return switch or huggingface_hub.constants.HF_HUB_OFFLINE
+    return switch or constants.HF_HUB_OFFLINE
 
 
 def _by_hand(name: str) -> str:

@@ -67,7 +67,11 @@ def _load_pickle(path: Path, zipped: bool) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they warn of (TorchScript, other pickles) is refused below
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+            # torch would believe this one suffix; and it maps only zipped files, and only by name
+            if path.suffix == ".safetensors" or not zipped:
+                with path.open("rb") as file:
+                    return torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except MemoryError:
         raise
     except Exception as error:  # a damaged pickle can raise anything
@@ -102,8 +106,8 @@ def _describe(head: bytes) -> str:
         return "empty"
     if head.startswith(_LFS_POINTER):
         return "a Git LFS pointer, not the file it points to"
-    if all(byte >= 32 or byte in b"\t\r\n" for byte in head):
-        return f"text that begins with {head[:24].decode('utf-8', 'replace')!r}"
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
+        return f"text that begins with {head[:24].decode()!r}"
     return f"of no known format (first bytes {head[:8].hex(' ')})"
 
 
