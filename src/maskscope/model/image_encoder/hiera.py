@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from maskscope.model.config import HieraConfig
 from maskscope.model.layers.attention import attend
+from maskscope.model.layers.chunks import PIECE_TOKENS, prefers_pieces
+from maskscope.model.layers.matmul import Linear
 from maskscope.model.layers.mlp import MLP
 
 
@@ -48,8 +50,8 @@ class HieraAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.pooled = pooled
-        self.qkv = nn.Linear(dim_in, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim_in, 3 * dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         """(b, h, w, dim_in) -> (b, h, w, dim), or half the grid when pooled."""
@@ -97,6 +99,14 @@ class WindowedBlock(GlobalBlock):
         super().__init__(dim_in, dim, num_heads, pooled)
         self.window = window
 
+    def forward(self, x_bhwc: Tensor) -> Tensor:
+        """(b, h, w, dim_in) -> (b, h, w, dim). Rows of windows know nothing of each other and may go in stripes."""
+        b, h, w, _ = x_bhwc.shape
+        if not prefers_pieces(x_bhwc, b * h * w):
+            return super().forward(x_bhwc)
+        stripe = self.window * max(1, PIECE_TOKENS // (b * w * self.window))
+        return torch.cat([super(WindowedBlock, self).forward(rows) for rows in x_bhwc.split(stripe, dim=1)], dim=1)
+
     def attend(self, x_bhwc: Tensor) -> Tensor:
         """Windows apart, attention, windows back."""
         _, h, w, _ = x_bhwc.shape
@@ -109,7 +119,7 @@ class PooledBlock(WindowedBlock):
 
     def __init__(self, dim_in: int, dim: int, num_heads: int, window: int) -> None:
         super().__init__(dim_in, dim, num_heads, window, pooled=True)
-        self.proj = nn.Linear(dim_in, dim)
+        self.proj = Linear(dim_in, dim)
 
     def shortcut(self, x_bhwc: Tensor, normed_bhwc: Tensor) -> Tensor:
         """The shortcut is projected and pooled as well."""

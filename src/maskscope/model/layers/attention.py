@@ -6,37 +6,46 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_CHUNK_ROWS = 512  # queries at a time: scores of one chunk stay in cache-friendly size
-_CHUNK_MIN_KEYS = 128  # below it the fused kernel wins
+from maskscope.model.layers.matmul import Linear, product
+
+_CHUNK_BYTES = 16 << 20  # scores of one chunk of queries stay in the processor's last cache
+_MAX_ROWS = 1024
+_MIN_SCORES = 1 << 20  # below so many scores the fused kernel wins in float32 ...
+_MIN_WINDOW = 49  # ... and in bfloat16 only for windows smaller than this
 
 
 def attend(q_bhnd: Tensor, k_bhmd: Tensor, v_bhme: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(d)) v, (b, heads, n, e).
+    """softmax(q k^T / sqrt(d)) v, (b, heads, n, e); `e` may differ from `d`.
 
-    `e` may differ from `d`. On the CPU chunked products are used where they beat the fused kernel: in bfloat16, whose
-    matrix instructions the fused kernel does not use, and for values narrower than the keys, which it would not accept.
-    Elsewhere PyTorch picks the kernel.
+    On a GPU, in training and for small inputs PyTorch picks a fused kernel. On the CPU large inputs go through plain
+    products, a chunk of queries at a time, with the softmax between them: the fused kernel there neither uses bfloat16
+    instructions nor accepts values narrower than keys, and multiplies float32 through the slower library
+    (see `layers.matmul`).
     """
-    on_cpu = q_bhnd.device.type == "cpu"
-    narrow = v_bhme.shape[-1] != q_bhnd.shape[-1]
-    low_precision = q_bhnd.dtype == torch.bfloat16 and k_bhmd.shape[-2] >= _CHUNK_MIN_KEYS
-    if on_cpu and (narrow or low_precision) and not torch.is_grad_enabled():
-        return _attend_in_chunks(q_bhnd, k_bhmd, v_bhme)
+    if q_bhnd.device.type == "cpu" and not torch.is_grad_enabled():
+        queries, keys = q_bhnd.shape[-2], k_bhmd.shape[-2]
+        if queries * keys >= _MIN_SCORES:
+            return _attend_in_chunks(q_bhnd, k_bhmd, v_bhme)
+        if q_bhnd.dtype == torch.bfloat16 and min(queries, keys) >= _MIN_WINDOW:
+            return torch.matmul(torch.matmul(q_bhnd * q_bhnd.shape[-1] ** -0.5, k_bhmd.mT).softmax(-1), v_bhme)
     fused: Tensor = F.scaled_dot_product_attention(q_bhnd, k_bhmd, v_bhme)
     return fused
 
 
 def _attend_in_chunks(q_bhnd: Tensor, k_bhmd: Tensor, v_bhme: Tensor) -> Tensor:
-    """The same, over blocks of queries; nothing of size n x m is ever held."""
+    """The same, one object and head at a time; nothing of size n x m is ever held."""
     b, heads, n, d = q_bhnd.shape
-    q = (q_bhnd * d**-0.5).reshape(b * heads, n, d)
-    k_transposed = k_bhmd.reshape(b * heads, -1, d).transpose(1, 2)
-    v = v_bhme.reshape(b * heads, -1, v_bhme.shape[-1])
-    out = q.new_empty(b * heads, n, v.shape[-1])
-    for start in range(0, n, _CHUNK_ROWS):
-        rows = slice(start, start + _CHUNK_ROWS)
-        out[:, rows] = torch.bmm(torch.bmm(q[:, rows], k_transposed).softmax(-1), v)
-    return out.reshape(b, heads, n, -1)
+    size = _CHUNK_BYTES // (k_bhmd.shape[-2] * q_bhnd.element_size())
+    size = min(max(size // 64 * 64, 64), _MAX_ROWS)
+    out = q_bhnd.new_empty(b, heads, n, v_bhme.shape[-1])
+    for i in range(b):
+        for head in range(heads):
+            k, v_transposed = k_bhmd[i, head].contiguous(), v_bhme[i, head].t().contiguous()
+            q = (q_bhnd[i, head] * d**-0.5).contiguous()
+            for start in range(0, n, size):
+                rows = slice(start, start + size)
+                out[i, head, rows] = product(product(q[rows], k).softmax(-1), v_transposed)
+    return out
 
 
 class Attention(nn.Module):
@@ -46,10 +55,10 @@ class Attention(nn.Module):
         super().__init__()
         inner = dim // downsample
         self.num_heads = num_heads
-        self.q_proj = nn.Linear(dim, inner)
-        self.k_proj = nn.Linear(key_dim or dim, inner)
-        self.v_proj = nn.Linear(key_dim or dim, inner)
-        self.out_proj = nn.Linear(inner, dim)
+        self.q_proj = Linear(dim, inner)
+        self.k_proj = Linear(key_dim or dim, inner)
+        self.v_proj = Linear(key_dim or dim, inner)
+        self.out_proj = Linear(inner, dim)
 
     def split_heads(self, x_bnc: Tensor) -> Tensor:
         """(b, n, c) -> (b, heads, n, c / heads)."""
