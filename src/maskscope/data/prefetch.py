@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -13,7 +13,7 @@ T = TypeVar("T")
 STUCK_S = 5.0  # how long to wait for a source that hangs in a read before leaving its thread behind
 
 
-def prefetch(frames: Iterable[T], depth: int = 4) -> Iterator[T]:
+def prefetch(frames: Iterable[T], depth: int = 4) -> Generator[T, None, None]:
     """The same items, produced by a thread of their own up to `depth` items ahead.
 
     The thread starts with the first item asked for and ends with the items, on an error (raised again here, after the
@@ -33,7 +33,7 @@ class _End:
         self.error = error
 
 
-def _consume(frames: Iterable[T], depth: int) -> Iterator[T]:
+def _consume(frames: Iterable[T], depth: int) -> Generator[T, None, None]:
     items: queue.Queue[T | _End] = queue.Queue(depth)
     stopped = threading.Event()
     thread = threading.Thread(target=_produce, args=(frames, items, stopped), name="prefetch", daemon=True)

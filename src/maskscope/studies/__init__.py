@@ -1,0 +1,1 @@
+"""Whole pieces of work on videos: they tie model, tracking, data and evaluation together."""
