@@ -35,7 +35,7 @@ class ObjectTrack:
     policy: MemoryPolicy
     bank: MemoryBank = field(default_factory=MemoryBank)
     clicks: dict[int, ClickSet] = field(default_factory=dict)
-    directions: dict[int, bool] = field(default_factory=dict)  # tracked frame -> backwards
+    directions: dict[int, bool] = field(default_factory=dict)  # frame tracked from memory -> backwards
     pending: dict[int, tuple[ObjectMasks, bool]] = field(default_factory=dict)  # spoken of, not yet in memory
 
 
@@ -99,6 +99,10 @@ class Session:
     def prompt(self, frame_index: int, image: ImageFeatures, prompts: Sequence[Prompt]) -> FrameResult:
         """Take prompts for one frame and answer at once; they enter memory with the next `commit`.
 
+        A frame that was tracked from memory is corrected with memory; any other is prompted without, also when it was
+        prompted before: that refines the prompt, which stays one. (So does the reference until its first propagation;
+        after it, it answers with memory and then drops the refinement.)
+
         Raises:
             PromptError: a prompt that cannot mean an object on this frame; nothing is changed then.
         """
@@ -107,17 +111,32 @@ class Session:
             raise PromptError(f"frame {frame_index} has two prompts for one object: {ids}", "merge them into one")
         for prompt in prompts:
             prompt.check(*self.video_size)
+        clicks = {prompt.object_id: self._clicks(frame_index, prompt) for prompt in prompts if prompt.mask is None}
         self._observe("image_embedding", frame_index, (), image.embedding_bchw)
         for prompt in prompts:
             known = self.tracks.get(prompt.object_id)
             track = known or ObjectTrack(self.policy(self.model.config.memory))
             masks = self._adopt(frame_index, image, track, prompt) if prompt.mask is not None else None
             if masks is None:
-                masks = self._click(frame_index, image, track, prompt)
+                masks = self._click(frame_index, image, track, prompt.object_id, clicks[prompt.object_id])
             first = frame_index not in track.directions
             track.pending[frame_index] = (masks, first or self.options.corrections_are_prompts)
             self.tracks[prompt.object_id] = track
         return self._result(frame_index, {i: self.tracks[i].pending[frame_index][0] for i in ids})
+
+    def known(self, object_id: int, frame_index: int) -> ObjectMasks | None:
+        """What was last said or found of an object on a frame; None where it was not, or is forgotten."""
+        track = self.tracks.get(object_id)
+        if track is None:
+            return None
+        if frame_index in track.pending:
+            return track.pending[frame_index][0]
+        memory = track.bank.get(frame_index)
+        return None if memory is None or memory.mask_logits_hw is None else _as_remembered(memory)
+
+    def _clicks(self, frame_index: int, prompt: Prompt) -> ClickSet:
+        track = self.tracks.get(prompt.object_id)
+        return ClickSet.of(prompt, None if track is None else track.clicks.get(frame_index))
 
     def _adopt(self, frame_index: int, image: ImageFeatures, track: ObjectTrack, prompt: Prompt) -> ObjectMasks:
         assert prompt.mask is not None
@@ -128,10 +147,12 @@ class Session:
         self._observe("object_pointer", frame_index, (prompt.object_id,), pointer)
         return _object_masks(decoded, 0, 0, pointer[0])
 
-    def _click(self, frame_index: int, image: ImageFeatures, track: ObjectTrack, prompt: Prompt) -> ObjectMasks:
-        clicks = ClickSet.of(prompt, track.clicks.get(frame_index))
-        earlier = self._earlier_mask(track, frame_index)
-        ids = (prompt.object_id,)
+    def _click(
+        self, frame_index: int, image: ImageFeatures, track: ObjectTrack, object_id: int, clicks: ClickSet
+    ) -> ObjectMasks:
+        known = self.known(object_id, frame_index)  # a correction starts from it
+        earlier = None if known is None else known.mask_logits_hw
+        ids = (object_id,)
         if frame_index in track.directions:
             moment = Moment(frame_index, track.directions[frame_index], self.options.num_frames)
             selection = track.policy.select(track.bank, moment)
@@ -153,14 +174,6 @@ class Session:
         masks = self._choose(frame_index, ids, [track], decoded)[0]
         track.clicks[frame_index] = clicks
         return masks
-
-    @staticmethod
-    def _earlier_mask(track: ObjectTrack, frame_index: int) -> Tensor | None:
-        """What was last said of this frame: a correction starts from it."""
-        if frame_index in track.pending:
-            return track.pending[frame_index][0].mask_logits_hw
-        memory = track.bank.get(frame_index)
-        return None if memory is None else memory.mask_logits_hw
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
@@ -249,7 +262,7 @@ class Session:
         selections: dict[int, Selection] = {}
         for i, track in self.tracks.items():
             if frame_index in track.bank.prompted:
-                results[i] = _as_prompted(track.bank.prompted[frame_index])
+                results[i] = _as_remembered(track.bank.prompted[frame_index])
             else:
                 selections[i] = track.policy.select(track.bank, moment)
                 groups.setdefault((len(selections[i].spatial), len(selections[i].pointers)), []).append(i)
@@ -260,8 +273,9 @@ class Session:
         if tracked:
             masks = [results[i] for i in tracked]
             self._remember(frame_index, image, tracked, masks, [False] * len(tracked), False)
-        for track in self.tracks.values():
-            track.directions[frame_index] = reverse
+        for i, track in self.tracks.items():
+            if i in selections:
+                track.directions[frame_index] = reverse
             if not self.options.keep_all:
                 track.bank.apply(track.policy.evict(track.bank, moment, pivots))
                 self._forget_clicks(track, frame_index)
@@ -323,8 +337,8 @@ def _object_masks(decoded: DecodedMasks, row: int, chosen: int, pointer_c: Tenso
     )
 
 
-def _as_prompted(memory: FrameMemory) -> ObjectMasks:
-    """What was said of a prompted frame, once more."""
+def _as_remembered(memory: FrameMemory) -> ObjectMasks:
+    """What was said or found of a frame, once more."""
     assert memory.mask_logits_hw is not None
     iou = memory.mask_logits_hw.new_tensor([memory.summary.predicted_iou])
     return ObjectMasks(
