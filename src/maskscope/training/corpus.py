@@ -151,7 +151,8 @@ def _plain_labels(kind: str, labels: Pixels) -> Pixels:
     """Object sets: 255 -> 1 and everything uncertain (128) -> 0; label maps stay."""
     if kind in REGION_SETS or labels.max(initial=0) < 128:
         return labels
-    return (labels == 255).astype(np.uint8)
+    sure: Pixels = (labels == 255).astype(np.uint8)
+    return sure
 
 
 def _read_cutout(paths: list[Path]) -> Pixels:

@@ -53,7 +53,7 @@ def start_matching(model: SAM2, images_fchw: Tensor, masks_f1hw: Tensor) -> None
             quiet.weight.mul_(0.1)
 
 
-def _set(module: nn.Module, matrix: Tensor, bias: Tensor | None = None) -> None:
+def _set(module: nn.Module | Tensor, matrix: Tensor, bias: Tensor | None = None) -> None:
     """Weight of a linear layer or 1 x 1 convolution; the bias is zero unless given."""
     assert isinstance(module, nn.Linear | nn.Conv2d)
     module.weight.copy_(matrix.reshape(module.weight.shape))
@@ -73,7 +73,8 @@ def _principal(samples_nc: Tensor, keep: int, whitening: float) -> tuple[Tensor,
 
 def _set_neck(model: SAM2, levels: list[Tensor], rotation: Tensor) -> None:
     """Strides 16 and 32 jointly to `dim` rotated components; strides 4 and 8 to unit variance."""
-    stride32, stride16, stride8, stride4 = (block.conv for block in model.image_encoder.neck.convs)
+    laterals = [block.conv for block in model.image_encoder.neck.convs]
+    stride32, stride16, stride8, stride4 = (conv for conv in laterals if isinstance(conv, nn.Conv2d))
     coarse = F.interpolate(levels[3], scale_factor=2.0, mode="nearest")
     joint = torch.cat((levels[2], coarse), dim=1).permute(0, 2, 3, 1).flatten(0, 2)
     matrix, mean = _principal(joint, model.config.dim, WHITENING)

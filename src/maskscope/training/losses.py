@@ -25,7 +25,7 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class Losses:
-    """Scalars: the weighted total, and each unweighted term detached; `true_iou` is the mean IoU of the chosen masks."""
+    """Scalars: the weighted total, each unweighted term (detached), and the mean IoU of the masks that were picked."""
 
     total: Tensor
     focal: Tensor

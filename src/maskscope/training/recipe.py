@@ -14,7 +14,7 @@ class Phase:
 
     Args:
         share: of the whole running time.
-        clips: per batch.
+        clips: per batch and process.
         frames: per clip.
         size_hw: pixels, multiples of 32.
     """
@@ -47,7 +47,7 @@ class Recipe:
     """
 
     minutes: float = 60.0
-    phases: tuple[Phase, ...] = (Phase(0.5, 4, 4, (224, 384)), Phase(0.5, 3, 5, (288, 512)))
+    phases: tuple[Phase, ...] = (Phase(0.5, 3, 4, (224, 384)), Phase(0.5, 2, 5, (288, 512)))
     prompt_weights: tuple[float, float, float] = (0.5, 0.25, 0.25)
     learning_rate: float = 8e-4
     trunk_rate: float = 1e-4

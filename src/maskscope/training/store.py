@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +22,15 @@ class ArrayStore:
     Attributes:
         flat: all arrays end to end, one memory-mapped vector.
         table: name -> (offset, shape), in the order of writing.
+        folder: where both lie; another process maps them itself instead of receiving a copy.
     """
 
     flat: Pixels
     table: dict[str, tuple[int, tuple[int, ...]]]
+    folder: Path
+
+    def __reduce__(self) -> tuple[Callable[[Path], ArrayStore], tuple[Path]]:
+        return open_store, (self.folder,)
 
     def __getitem__(self, name: str) -> Pixels:
         """A read-only view of one array."""
@@ -66,4 +71,4 @@ def open_store(folder: Path) -> ArrayStore:
     end = max((offset + int(np.prod(shape)) for offset, shape in table.values()), default=0)
     if flat.size < end:
         raise DatasetError(f"{folder / 'arrays.bin'} should have {end} bytes, got {flat.size}", "delete the folder")
-    return ArrayStore(flat, table)
+    return ArrayStore(flat, table, folder)

@@ -1,0 +1,100 @@
+"""Batches by step number: the same step gives the same batch, whoever computes it and whatever was asked before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from maskscope.model.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, POSITIVE
+from maskscope.training.clips import ClipSampler
+from maskscope.training.imagenet_trunk import IMAGENET_MEAN, IMAGENET_STD
+from maskscope.training.prompts import draw_kind, loose_box, random_click
+from maskscope.training.recipe import Phase
+from maskscope.training.unroll import FirstPrompt
+
+CLIPS_APART = 64
+"""Clip numbers set aside for each step, so that no two steps share one whatever their batch size."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips of one shape and the prompt of their first frames.
+
+    Attributes:
+        frames_tbhwc: uint8 RGB.
+        masks_tbhw: bool.
+        prompt: of frame 0.
+    """
+
+    frames_tbhwc: Tensor
+    masks_tbhw: Tensor
+    prompt: FirstPrompt
+
+    def images(self) -> Tensor:
+        """(t, b, 3, H, W) float32 in channels-last order, normalised."""
+        return normalise(self.frames_tbhwc)
+
+
+def normalise(frames_bhwc: Tensor) -> Tensor:
+    """uint8 (..., h, w, 3) -> float32 (..., 3, h, w) without the ImageNet mean and deviation; a permuted view."""
+    mean = torch.tensor(IMAGENET_MEAN, device=frames_bhwc.device) * 255
+    std = torch.tensor(IMAGENET_STD, device=frames_bhwc.device) * 255
+    return ((frames_bhwc.float() - mean) / std).movedim(-1, -3)
+
+
+@dataclass(frozen=True)
+class StepBatches(Dataset[Batch]):
+    """Batch number `step` of one phase; processes that train together differ in `rank` and so in their clips."""
+
+    sampler: ClipSampler
+    phase: Phase
+    prompt_weights: tuple[float, float, float]
+    rank: int = 0
+
+    def __getitem__(self, step: int) -> Batch:
+        first = step * CLIPS_APART + self.rank * self.phase.clips
+        clips = [self.sampler.sample(first + i, self.phase.frames, self.phase.size_hw) for i in range(self.phase.clips)]
+        masks = np.stack([clip.masks for clip in clips], axis=1)
+        prompt = make_prompt(np.random.default_rng([self.sampler.seed, first, 1]), masks[0], self.prompt_weights)
+        frames = np.stack([clip.frames for clip in clips], axis=1)
+        return Batch(torch.from_numpy(frames), torch.from_numpy(masks), prompt)
+
+
+def make_prompt(
+    rng: np.random.Generator, masks_bhw: NDArray[np.bool_], weights: tuple[float, float, float]
+) -> FirstPrompt:
+    """One kind of prompt for the whole batch, from the true masks of frame 0."""
+    kind = draw_kind(rng, weights)
+    if kind == "mask":
+        return FirstPrompt(mask_bhw=torch.from_numpy(masks_bhw))
+    if kind == "click":
+        points = np.stack([random_click(rng, mask)[None] for mask in masks_bhw])
+        labels = np.full((len(masks_bhw), 1), POSITIVE)
+    else:
+        points = np.stack([loose_box(rng, mask) for mask in masks_bhw])
+        labels = np.tile([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT], (len(masks_bhw), 1))
+    return FirstPrompt(points_bnxy_px=torch.from_numpy(points), labels_bn=torch.from_numpy(labels).long())
+
+
+def load_batches(batches: StepBatches, start: int, workers: int) -> DataLoader[Batch]:
+    """Batches from step `start` on, without end, made by worker processes in order."""
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start, start + 10_000_000),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread,
+        multiprocessing_context="spawn" if workers else None,  # OpenCV's threads do not survive a fork
+    )
+
+
+def _one_thread(_worker: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

@@ -1,0 +1,60 @@
+"""Several processes that train one model: each its own clips, one averaged gradient.
+
+On CPU one single-threaded process per core is faster than one process with many threads: the model's operators are
+small, and threads that share each of them wait for each other at every one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process among its equals; a team of one needs no process group."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and validates."""
+        return self.rank == 0
+
+    def average(self, parameters: Iterable[nn.Parameter], numbers: Tensor) -> Tensor:
+        """Average gradients in place over the team, and a few numbers with them.
+
+        Args:
+            parameters: a missing gradient counts as zero when any process has one.
+            numbers: (n,) float32, such as losses and the clock.
+
+        Returns:
+            The team's mean of `numbers`.
+        """
+        if self.size == 1:
+            return numbers
+        learned = [p for p in parameters if p.requires_grad]
+        for parameter in learned:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [p.grad for p in learned if p.grad is not None]
+        flat = torch.cat([numbers.to(gradients[0].device), *(g.flatten() for g in gradients)])
+        dist.all_reduce(flat)
+        flat /= self.size
+        start = len(numbers)
+        for gradient in gradients:
+            gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
+            start += gradient.numel()
+        return flat[: len(numbers)].to(numbers.device)
+
+
+def join_team(rank: int, size: int, device: str = "cpu") -> Team:
+    """Enter the process group that the environment describes (as `torchrun` does, or `maskscope.training` itself)."""
+    if size > 1:
+        dist.init_process_group("nccl" if device == "cuda" else "gloo", rank=rank, world_size=size)
+    return Team(rank, size)
