@@ -162,7 +162,9 @@ def main() -> int:
             f"{name:24}{row['median_s']:9.2f}{row['min_s']:8.2f}{row['max_s']:8.2f}"
             f"{row['ratio_median']:15.2f}{row['ratio_min']:7.2f}{row['ratio_max']:7.2f}"
         )
-    print(f"float32: logits within {worst:.4f} of transformers, mask IoU at least {min(agreement['float32 to transformers']):.4f}")
+    print(
+        f"float32: logits within {worst:.4f} of transformers, mask IoU at least {min(agreement['float32 to transformers']):.4f}"
+    )
     print(f"bfloat16: mask IoU to float32 at least {min(agreement['bfloat16 to float32']):.4f}")
     if arguments.json:
         arguments.json.write_text(json.dumps(record, indent=1) + "\n")

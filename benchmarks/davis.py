@@ -1,0 +1,114 @@
+"""J and F of a model on a folder in the layout of DAVIS, with the first frame's masks given.
+
+    python benchmarks/davis.py --dataset DIR [--model NAME|FILE] [--policy NAME] [--image-size HxW] [--json FILE]
+
+Frames go through the streaming tracker one by one; frames a second include reading and resizing them. With --prompt the
+objects are given by a box or a click instead of their mask.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from tqdm import tqdm
+
+from _table import Result, Timed, print_table, rows_of, write_record
+from maskscope.data.davis import DavisDataset, DavisSequence
+from maskscope.data.writers import label_map
+from maskscope.errors import MaskscopeError
+from maskscope.evaluate.protocol import DAVIS, PROTOCOLS, Protocol, evaluate_sequence
+from maskscope.memory.policies import POLICIES
+from maskscope.model import SAM2
+from maskscope.model.checkpoints import load_model
+from maskscope.model.precision import default_device, preferred_dtype
+from maskscope.tracking.prompts import Prompt
+from maskscope.tracking.tracker import Tracker
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def prompt_of(labels: NDArray[np.uint8], object_id: int, kind: str) -> Prompt:
+    """The object's mask, its bounding box, or one click where it is thickest."""
+    mask = labels == object_id
+    if kind == "mask":
+        return Prompt(object_id, mask=mask)
+    rows, columns = np.nonzero(mask)
+    if kind == "box":
+        corners = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        return Prompt(object_id, box_xyxy_px=tuple(float(side) for side in corners))
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    return Prompt(object_id, points_xy_px=[(float(x), float(y))])
+
+
+def predict(model: SAM2, policy: str, sequence: DavisSequence, prompt: str) -> Iterator[NDArray[np.uint8]]:
+    """Label maps of all frames."""
+    tracker = Tracker(model, policy)
+    first = sequence.masks(0)
+    prompts = [prompt_of(first, i, prompt) for i in sequence.object_ids]
+    for index in range(sequence.num_frames):
+        result = tracker.step(sequence.frame(index), prompts if index == 0 else ())
+        logits = result.mask_logits_nhw.cpu().numpy()
+        yield label_map(logits > 0, result.object_ids, logits)
+
+
+def run(model: SAM2, options: argparse.Namespace, sequence: DavisSequence, protocol: Protocol) -> Result:
+    predictions = Timed(predict(model, options.policy, sequence, options.prompt))
+    truths = (sequence.masks(index) for index in range(sequence.num_frames))
+    score = evaluate_sequence(predictions, truths, protocol)
+    return Result(sequence.name, score, predictions.count, predictions.seconds)
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """HxW."""
+    height, width = text.lower().split("x")
+    return int(height), int(width)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="folder in the layout of DAVIS")
+    parser.add_argument("--model", default="compact", metavar="NAME|FILE")
+    parser.add_argument("--policy", choices=sorted(POLICIES), default="stock")
+    parser.add_argument("--prompt", choices=("mask", "box", "click"), default="mask", help="how objects are given")
+    parser.add_argument("--image-size", type=size_of, metavar="HxW", help="input of the model; default: as trained")
+    parser.add_argument("--precision", choices=("auto", *DTYPES), default="auto")
+    parser.add_argument("--device", help="default: the GPU if there is one")
+    parser.add_argument("--sequences", nargs="+", metavar="NAME", help="only these")
+    parser.add_argument("--split", help='list under ImageSets, such as "2017/val"; default: every sequence')
+    parser.add_argument("--single-object", action="store_true", help="merge all objects into one, as DAVIS 2016 does")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default=DAVIS.name, help="which frames count")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as a record")
+    options = parser.parse_args()
+    try:
+        device = torch.device(options.device) if options.device else default_device()
+        dtype = preferred_dtype(device) if options.precision == "auto" else DTYPES[options.precision]
+        model = load_model(options.model, device=device, dtype=dtype, image_size=options.image_size)
+        dataset = DavisDataset(options.dataset, single_object=options.single_object, split=options.split)
+        chosen = [dataset[name] for name in options.sequences or dataset.sequences]
+        with tqdm(chosen, unit="sequence", disable=None, leave=False) as sequences:
+            rows = rows_of([run(model, options, sequence, PROTOCOLS[options.protocol]) for sequence in sequences])
+        facts = {
+            "model": Path(options.model).name,
+            "policy": options.policy,
+            "prompt": options.prompt,
+            "image_size": model.config.image_size,
+            "precision": str(dtype).removeprefix("torch."),
+            "device": device.type,
+            "threads": torch.get_num_threads(),
+        }
+        print_table(", ".join(f"{name} {value}" for name, value in facts.items()), rows)
+        if options.json:
+            write_record(options.json, "DAVIS", options.protocol, {"model": rows}, **facts)
+    except MaskscopeError as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()
