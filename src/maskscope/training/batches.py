@@ -30,11 +30,13 @@ class Batch:
         frames_tbhwc: uint8 RGB.
         masks_tbhw: bool.
         prompt: of frame 0.
+        times: frame numbers that memory goes by, see `unroll`.
     """
 
     frames_tbhwc: Tensor
     masks_tbhw: Tensor
     prompt: FirstPrompt
+    times: tuple[int, ...]
 
     def images(self) -> Tensor:
         """(t, b, 3, H, W) float32 in channels-last order, normalised."""
@@ -61,9 +63,10 @@ class StepBatches(Dataset[Batch]):
         first = step * CLIPS_APART + self.rank * self.phase.clips
         clips = [self.sampler.sample(first + i, self.phase.frames, self.phase.size_hw) for i in range(self.phase.clips)]
         masks = np.stack([clip.masks for clip in clips], axis=1)
-        prompt = make_prompt(np.random.default_rng([self.sampler.seed, first, 1]), masks[0], self.prompt_weights)
+        rng = np.random.default_rng([self.sampler.seed, first, 1])
+        prompt = make_prompt(rng, masks[0], self.prompt_weights)
         frames = np.stack([clip.frames for clip in clips], axis=1)
-        return Batch(torch.from_numpy(frames), torch.from_numpy(masks), prompt)
+        return Batch(torch.from_numpy(frames), torch.from_numpy(masks), prompt, pretended_times(rng, self.phase.frames))
 
 
 def make_prompt(
@@ -80,6 +83,15 @@ def make_prompt(
         points = np.stack([loose_box(rng, mask) for mask in masks_bhw])
         labels = np.tile([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT], (len(masks_bhw), 1))
     return FirstPrompt(points_bnxy_px=torch.from_numpy(points), labels_bn=torch.from_numpy(labels).long())
+
+
+def pretended_times(rng: np.random.Generator, n_frames: int) -> tuple[int, ...]:
+    """Rising frame numbers: half of the time 0, 1, 2, ..., else the prompt long ago and gaps of up to three frames."""
+    if rng.random() < 0.5 or n_frames < 2:
+        return tuple(range(n_frames))
+    first = int(np.exp(rng.uniform(0, np.log(100))))
+    gaps = rng.choice([1, 2, 3], n_frames - 2, p=[0.5, 0.3, 0.2])
+    return (0, *(int(t) for t in first + np.concatenate([[0], np.cumsum(gaps)])))
 
 
 def load_batches(batches: StepBatches, start: int, workers: int) -> DataLoader[Batch]:

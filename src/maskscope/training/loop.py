@@ -119,7 +119,7 @@ class Trainer:
     def _backward(self, batch: Batch) -> Losses:
         device = self.model.device
         with torch.autocast(device.type, torch.bfloat16):
-            outputs = unroll(self.model, batch.images().to(device), batch.prompt)
+            outputs = unroll(self.model, batch.images().to(device), batch.prompt, batch.times)
         losses = losses_of(outputs, batch.masks_tbhw.to(device), self.recipe)
         self.optimiser.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]

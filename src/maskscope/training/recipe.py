@@ -47,15 +47,15 @@ class Recipe:
     """
 
     minutes: float = 60.0
-    phases: tuple[Phase, ...] = (Phase(0.5, 3, 4, (224, 384)), Phase(0.5, 2, 5, (288, 512)))
-    prompt_weights: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    phases: tuple[Phase, ...] = (Phase(0.4, 3, 4, (224, 384)), Phase(0.6, 2, 6, (288, 512)))
+    prompt_weights: tuple[float, float, float] = (0.6, 0.2, 0.2)
     learning_rate: float = 8e-4
-    trunk_rate: float = 1e-4
+    trunk_rate: float = 1.5e-4
     warm_up: float = 0.03
     final_rate: float = 0.02
     weight_decay: float = 0.05
     clip_norm: float = 1.0
-    ema_decay: float = 0.998
+    ema_decay: float = 0.995
     frozen_stages: int = 2
     train_depthwise: bool = False
     matching_start: bool = True

@@ -67,7 +67,8 @@ def open_store(folder: Path) -> ArrayStore:
     if not index.is_file():
         raise DatasetError(f"no decoded data in {folder}", "build the cache first")
     table = {name: (offset, tuple(shape)) for name, (offset, shape) in json.loads(index.read_text()).items()}
-    flat = np.memmap(folder / "arrays.bin", dtype=np.uint8, mode="r")
+    empty = (folder / "arrays.bin").stat().st_size == 0  # which cannot be mapped
+    flat = np.empty(0, np.uint8) if empty else np.memmap(folder / "arrays.bin", dtype=np.uint8, mode="r")
     end = max((offset + int(np.prod(shape)) for offset, shape in table.values()), default=0)
     if flat.size < end:
         raise DatasetError(f"{folder / 'arrays.bin'} should have {end} bytes, got {flat.size}", "delete the folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -29,33 +30,41 @@ class FirstPrompt:
 
 @dataclass
 class ClipMemory:
-    """Memories and pointers of the frames seen so far; frame 0 is the prompted one."""
+    """Memories and pointers of the frames seen so far, and when they were seen; the first is the prompted one."""
 
     spatial: list[Tensor] = field(default_factory=list)
     pointers: list[Tensor] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
 
-    def tokens(self, model: SAM2) -> MemoryTokens:
-        """What the stock policy reads for the next frame: the prompted memory and the most recent ones."""
+    def remember(self, time: int, spatial_bkhw: Tensor, pointer_bc: Tensor) -> None:
+        """Add a frame; times rise."""
+        self.spatial.append(spatial_bkhw)
+        self.pointers.append(pointer_bc)
+        self.times.append(time)
+
+    def tokens(self, model: SAM2, now: int) -> MemoryTokens:
+        """What the stock policy reads at time `now`: the prompted memory and those of the times just before."""
         memory = model.config.memory
-        now = len(self.spatial)
-        recent = range(max(1, now - memory.num_frames + 1), now)
-        pointed = range(max(1, now - memory.max_pointers + 1), now)
-        slots = [memory.num_frames - 1, *(now - t - 1 for t in recent)]
-        distances = [float(now), *(float(now - t) for t in pointed)]
-        spatial = torch.stack([self.spatial[0], *(self.spatial[t] for t in recent)], dim=1)
-        pointers = torch.stack([self.pointers[0], *(self.pointers[t] for t in pointed)], dim=1)
+        recent = [i for i, t in enumerate(self.times) if i and now - t < memory.num_frames]
+        pointed = [i for i, t in enumerate(self.times) if i and now - t < memory.max_pointers]
+        slots = [memory.num_frames - 1, *(now - self.times[i] - 1 for i in recent)]
+        distances = [float(now - self.times[i]) for i in (0, *pointed)]
+        spatial = torch.stack([self.spatial[i] for i in (0, *recent)], dim=1)
+        pointers = torch.stack([self.pointers[i] for i in (0, *pointed)], dim=1)
         batch = len(spatial)
         return model.lay_out_memory(
             spatial, [slots] * batch, pointers, torch.tensor(distances, device=spatial.device).expand(batch, -1)
         )
 
 
-def unroll(model: SAM2, images_tbchw: Tensor, prompt: FirstPrompt) -> list[DecodedMasks | None]:
+def unroll(model: SAM2, images_tbchw: Tensor, prompt: FirstPrompt, times: Sequence[int]) -> list[DecodedMasks | None]:
     """Track one object per clip.
 
     Args:
         images_tbchw: (t, b, 3, H, W) normalised.
         prompt: of frame 0.
+        times: rising frame numbers, which decide what memory is read and in which temporal slot. Numbers further apart
+            than the frames really are let a short clip train slots and pointer distances that only long ones would.
 
     Returns:
         Per frame the candidates before silencing; None for frame 0 of a mask prompt, whose output is the mask itself.
@@ -69,11 +78,11 @@ def unroll(model: SAM2, images_tbchw: Tensor, prompt: FirstPrompt) -> list[Decod
         if t == 0 and prompt.mask_bhw is not None:
             mask = prompt.mask_bhw[:, None].to(images_tbchw.dtype)
             adopted, pointer = model.adopt_mask(image, mask)
-            memory.spatial.append(model.encode_memory(image, mask * 20 - 10, adopted.object_score_logits_b, True))
-            memory.pointers.append(pointer)
+            spatial = model.encode_memory(image, mask * 20 - 10, adopted.object_score_logits_b, binarize=True)
+            memory.remember(times[t], spatial, pointer)
             outputs.append(None)
             continue
-        conditioned = model.condition_on_memory(image, memory.tokens(model) if t else None)
+        conditioned = model.condition_on_memory(image, memory.tokens(model, times[t]) if t else None)
         points, labels = (prompt.points_bnxy_px, prompt.labels_bn) if t == 0 else (None, None)
         encoded = model.encode_prompts(points, labels, None, batch=batch, image_size=(height, width))
         count = 0 if labels is None else labels.shape[1]
@@ -83,6 +92,6 @@ def unroll(model: SAM2, images_tbchw: Tensor, prompt: FirstPrompt) -> list[Decod
         index = torch.arange(batch, device=best.device)
         score = decoded.object_score_logits_b
         chosen = silence_absent(decoded.mask_logits_bmhw[index, best][:, None], score)
-        memory.pointers.append(model.point_to(decoded.output_tokens_bmc[index, best], score))
-        memory.spatial.append(model.encode_memory(image, chosen, score, binarize=t == 0))
+        pointer = model.point_to(decoded.output_tokens_bmc[index, best], score)
+        memory.remember(times[t], model.encode_memory(image, chosen, score, binarize=t == 0), pointer)
     return outputs

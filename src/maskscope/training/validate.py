@@ -40,14 +40,13 @@ def follow(
                 adopted, pointer = model.adopt_mask(image, mask)
                 score, chosen = adopted.object_score_logits_b, mask * 20 - 10
             else:
-                conditioned = model.condition_on_memory(image, memory.tokens(model))
+                conditioned = model.condition_on_memory(image, memory.tokens(model, t))
                 empty = model.encode_prompts(None, None, None, batch=1, image_size=size_hw)
                 decoded = model.decode_candidates(conditioned, empty, True)
                 best, score = decoded.predicted_iou_bm.argmax(1), decoded.object_score_logits_b
                 chosen = silence_absent(decoded.mask_logits_bmhw[:, best], score)
                 pointer = model.point_to(decoded.output_tokens_bmc[:, int(best)], score)
-            memory.pointers.append(pointer)
-            memory.spatial.append(model.encode_memory(image, chosen, score, binarize=t == 0))
+            memory.remember(t, model.encode_memory(image, chosen, score, binarize=t == 0), pointer)
         if t == 0:
             yield first_mask_hw
             continue

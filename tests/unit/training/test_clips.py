@@ -1,0 +1,92 @@
+"""Clips: the same seed gives the same clip, and the mask is where the target is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from maskscope.training.appearance import AppearanceRange
+from maskscope.training.clips import Clip, ClipConfig, ClipSampler
+from maskscope.training.corpus import Corpus
+from maskscope.training.motion import OBJECT, placement, random_motion, translation
+from maskscope.training.scene import Backdrop, Sprite, render
+from maskscope.training.sprites import bend
+
+PLAIN = AppearanceRange(colour=0, grey=0, light=0, blur=0, noise=0, compression=0)
+SIZE = (64, 96)
+
+
+def only(kind: str, **changes: float) -> ClipConfig:
+    weights = {name: float(name == kind) for name in ("video", "still", "paste")}
+    return ClipConfig(**weights, **changes, appearance=PLAIN)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["video", "still", "paste"])
+def test_a_clip_is_a_function_of_seed_and_number(corpus: Corpus, kind: str) -> None:
+    config = only(kind)
+    first = ClipSampler(corpus, config, seed=3).sample(7, 4, SIZE)
+    again = ClipSampler(corpus, config, seed=3).sample(7, 4, SIZE)
+    other = ClipSampler(corpus, config, seed=3).sample(8, 4, SIZE)
+    np.testing.assert_array_equal(first.frames, again.frames)
+    np.testing.assert_array_equal(first.masks, again.masks)
+    assert first.kind == kind
+    assert first.frames.shape == (4, *SIZE, 3)
+    assert first.masks.shape == (4, *SIZE)
+    assert first.masks[0].mean() >= config.min_target
+    assert not np.array_equal(first.frames, other.frames)
+
+
+def red(clip: Clip) -> np.ndarray:
+    frames = clip.frames.astype(int)
+    return frames[..., 0] - frames[..., 2] > 60
+
+
+def test_in_real_video_the_mask_follows_the_object_through_crop_and_flip(corpus: Corpus) -> None:
+    sampler = ClipSampler(corpus, only("video", intruder=0.0), seed=0)
+    for index in range(12):
+        clip = sampler.sample(index, 3, SIZE)
+        inside = red(clip)
+        union = (inside | clip.masks).sum()
+        assert (inside & clip.masks).sum() / union > 0.85, index
+
+
+def test_pasted_targets_vanish_and_the_mask_says_so(corpus: Corpus) -> None:
+    sampler = ClipSampler(corpus, only("paste", absence=1.0, intruder=0.0), seed=1)
+    clips = [sampler.sample(index, 4, SIZE) for index in range(20)]
+    assert all(clip.masks[0].any() for clip in clips)
+    assert sum(not clip.masks[1:].any((1, 2)).all() for clip in clips) >= 10
+
+
+def test_a_later_sprite_hides_the_target() -> None:
+    backdrop = Backdrop([np.zeros((20, 20, 3), np.uint8)], None, np.eye(3)[None])
+    full = [np.full((10, 10, 4), 255, np.uint8)]
+    shown = np.ones(1, np.bool_)
+    target = Sprite(full, (translation(2, 2))[None], shown, is_target=True)
+    cover = Sprite(full, (translation(7, 2))[None], shown)
+    _, alone = render(backdrop, [target], (20, 20))
+    _, before = render(backdrop, [cover, target], (20, 20))
+    _, behind = render(backdrop, [target, cover], (20, 20))
+    assert 81 <= alone.sum() <= 121
+    np.testing.assert_array_equal(alone, before)
+    assert alone[0, 6, 4]
+    assert not behind[0, 6, 9]
+    assert behind[0, 6, 4]
+
+
+def test_motion_starts_where_the_thing_is_and_is_smooth() -> None:
+    rng = np.random.default_rng(0)
+    moves = random_motion(rng, 8, (40, 20), OBJECT)
+    np.testing.assert_allclose(moves[0], np.eye(3), atol=1e-12)
+    assert np.abs(np.diff(moves[:, :2, 2], axis=0)).max() < 40
+
+
+def test_placement_flips_and_scales_about_the_origin() -> None:
+    point = placement(2.0, flip=True) @ np.array([1.0, 3.0, 1.0])
+    np.testing.assert_allclose(point, [-2.0, 6.0, 1.0])
+
+
+def test_bending_leaves_the_first_frame_as_it_is() -> None:
+    sprite = np.random.default_rng(0).integers(0, 255, (32, 40, 4), dtype=np.uint8)
+    frames = bend(np.random.default_rng(1), sprite, 4)
+    np.testing.assert_array_equal(frames[0], sprite)
+    assert not np.array_equal(frames[3], sprite)

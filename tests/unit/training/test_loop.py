@@ -1,0 +1,115 @@
+"""The loop on a toy corpus: it learns, resumes, and keeps frozen what the recipe freezes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from maskscope.model.presets import COMPACT
+from maskscope.model.sam2 import SAM2
+from maskscope.training.batches import StepBatches
+from maskscope.training.clips import ClipSampler
+from maskscope.training.corpus import Corpus, held_out_sequences
+from maskscope.training.initialise import start_matching
+from maskscope.training.loop import Trainer, build_optimiser, freeze, losses_of, rate_factor
+from maskscope.training.recipe import Phase, Recipe
+from maskscope.training.unroll import ClipMemory, unroll
+
+SMALL = Phase(1.0, 1, 3, (64, 96))
+RECIPE = Recipe(minutes=0.02, phases=(SMALL,), matching_start=False)
+
+
+def test_rates_warm_up_and_fall() -> None:
+    recipe = Recipe(warm_up=0.1, final_rate=0.02)
+    assert rate_factor(0.05, recipe) == pytest.approx(0.5)
+    assert rate_factor(0.1, recipe) == pytest.approx(1.0)
+    assert rate_factor(0.55, recipe) == pytest.approx(0.51)
+    assert rate_factor(1.5, recipe) == pytest.approx(0.02)
+
+
+def test_frozen_parts_are_not_in_the_optimiser() -> None:
+    model = SAM2(COMPACT)
+    freeze(model, Recipe(frozen_stages=2))
+    trunk = model.image_encoder.trunk
+    assert not trunk.stem.weight.requires_grad  # type: ignore[union-attr]
+    learned = {name for name, p in trunk.named_parameters() if p.requires_grad}
+    assert "stages.2.0.expand.weight" in learned
+    assert not any(name.startswith(("stem", "stages.0", "stages.1")) or "depthwise" in name for name in learned)
+    groups = build_optimiser(model, Recipe()).param_groups
+    assert sum(len(g["params"]) for g in groups) == sum(p.requires_grad for p in model.parameters())
+    assert {(g["peak"], g["weight_decay"]) for g in groups} == {
+        (Recipe.trunk_rate, 0.05),
+        (Recipe.trunk_rate, 0.0),
+        (Recipe.learning_rate, 0.05),
+        (Recipe.learning_rate, 0.0),
+    }
+
+
+@pytest.mark.parametrize("weights", [(1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)], ids=["mask", "click", "box"])
+def test_gradients_reach_every_part_through_memory(corpus: Corpus, weights: tuple[float, float, float]) -> None:
+    torch.manual_seed(0)
+    model = SAM2(COMPACT)
+    batch = StepBatches(ClipSampler(corpus), SMALL, weights)[0]
+    outputs = unroll(model, batch.images(), batch.prompt, batch.times)
+    assert (outputs[0] is None) == (weights[0] == 1.0)
+    losses_of(outputs, batch.masks_tbhw, RECIPE).total.backward()  # type: ignore[no-untyped-call]
+    for part in ("image_encoder", "memory_attention", "memory_encoder", "mask_decoder", "object_pointer"):
+        gradients = [p.grad for p in getattr(model, part).parameters() if p.grad is not None]
+        assert max(float(g.abs().max()) for g in gradients) > 0, part
+
+
+def test_memory_reads_what_the_stock_policy_reads() -> None:
+    model = SAM2(COMPACT).eval()
+    memory = ClipMemory()
+    for t in range(10):
+        memory.remember(t, torch.full((1, 64, 2, 3), float(t)), torch.full((1, 128), float(t)))
+    tokens = memory.tokens(model, now=10)
+    spatial = tokens.values_bnk[0, : 7 * 6].reshape(7, 6, 64)[:, 0, 0]
+    assert spatial.tolist() == [0, 4, 5, 6, 7, 8, 9]
+    assert tokens.num_pointer_tokens == 10 * 2
+    slots = tokens.positions_bnk[0, : 7 * 6].reshape(7, 6, 64) - tokens.positions_bnk[0, :6][None]
+    encoding = model.memory_tokens.temporal_encoding[:, 0, 0]
+    torch.testing.assert_close(slots[1, 0], encoding[5] - encoding[6])
+    torch.testing.assert_close(slots[6, 0], encoding[0] - encoding[6])
+
+
+def test_the_matching_start_finds_the_object_again_before_any_training(corpus: Corpus) -> None:
+    torch.manual_seed(0)
+    model = SAM2(COMPACT).eval()
+    batch = StepBatches(ClipSampler(corpus), dataclasses.replace(SMALL, clips=4, frames=1), (1.0, 0, 0))[0]
+    images, masks = batch.images()[0], batch.masks_tbhw[0][:, None].float()
+    start_matching(model, images, masks)
+    with torch.no_grad():
+        image = model.encode_image(images)
+        memory = model.encode_memory(image, masks * 20 - 10, torch.ones(len(masks)), binarize=True)
+        tokens = ClipMemory([memory], [torch.zeros(len(masks), 128)], [0]).tokens(model, 1)
+        cross = model.memory_attention.layers[0].cross_attn_image
+        query = image.embedding_bchw.flatten(2).transpose(1, 2)
+        query = torch.nn.functional.layer_norm(query, query.shape[-1:])
+        q, k = cross.rotary(query, tokens.values_bnk + tokens.positions_bnk, (4, 6), tokens.num_pointer_tokens)  # type: ignore[operator]
+        weights = (q @ k.transpose(-1, -2) / 128**0.5).softmax(-1)[:, 0]
+        small = torch.nn.functional.avg_pool2d(masks, 16).flatten(1)
+        seen = (weights[..., :24] @ small[..., None])[..., 0]
+    assert seen[small > 0.5].mean() > 2 * seen[small == 0].mean()
+
+
+def test_a_run_logs_validates_and_resumes_where_it_stopped(corpus: Corpus, tmp_path: Path) -> None:
+    def trainer() -> Trainer:
+        torch.manual_seed(0)
+        return Trainer(SAM2(COMPACT), RECIPE, corpus, tmp_path, held_out_sequences(corpus))
+
+    first = trainer()
+    first.run()
+    assert first.progress.step > 0
+    assert first.weights.is_file()
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert 0 <= last["validation"]["swing"] <= 1
+    again = trainer()
+    assert again.progress == first.progress
+    for name, value in first.averaged.state_dict().items():
+        torch.testing.assert_close(again.averaged.state_dict()[name], value, rtol=0, atol=0)
+    assert not torch.equal(again.averaged.mask_decoder.iou_token.weight, SAM2(COMPACT).mask_decoder.iou_token.weight)
