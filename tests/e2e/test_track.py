@@ -33,9 +33,12 @@ from track_cases import (
 from typer.testing import CliRunner
 
 from maskscope import __version__
+from maskscope.assets import demo_clip
 from maskscope.cli.main import app
 from maskscope.data.rle import read_rle
 from maskscope.data.video import open_video
+from maskscope.evaluate.boundary import boundary_f
+from maskscope.evaluate.region import region_similarity
 from maskscope.model.checkpoints import load_model
 from maskscope.palette import davis_palette
 from maskscope.studies.track import TrackOptions, track_video
@@ -345,6 +348,26 @@ class TestFolder:
         result = run(["track", "one frame.png", *POINT, "--model", str(weights), *SIZE])
         assert result.exit_code == 0, result.output
         assert list(mask_files(tmp_path / "one-frame-tracked")) == ["00000.png"]
+
+
+class TestDemo:
+    def test_scores_are_those_of_its_masks(self, weights: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        result = run(["demo", "--model", str(weights), *SIZE, "--out", str(out)])
+        assert result.exit_code == 0, result.output
+        clip, found = demo_clip(), mask_files(out)
+        assert len(found) == len(clip.masks) == len(overlay_times(out))
+        table = {words[0]: words[1:] for words in map(str.split, result.output.splitlines()) if words}
+        assert table["object"] == ["J", "F", "J&F"]
+        for number in np.unique(clip.masks[0])[1:]:
+            pairs = list(zip(found.values(), clip.masks, strict=True))[1:-1]
+            j = np.mean([region_similarity(mine == number, true == number) for mine, true in pairs])
+            f = np.mean([boundary_f(mine == number, true == number) for mine, true in pairs])
+            assert [float(word) for word in table[str(number)]] == pytest.approx([j, f, (j + f) / 2], abs=0.0006)
+        assert "a second with decoding and writing" in result.output
+        with Image.open(out / "contact-sheet.png") as sheet:
+            assert sheet.width == 1200
+            assert np.asarray(sheet).std() > 20
 
 
 class TestOtherVerbs:
