@@ -150,7 +150,9 @@ class SAM2Config:
             built = {name: part(**_tuples(plain.pop(name))) for name, part in parts.items() if name in plain}
             return cls(trunk=kinds[kind](**_tuples(trunk)), **built, **_tuples(plain))
         except TypeError as error:
-            raise CheckpointError(f"the configuration does not fit this version ({error})", "update maskscope") from None
+            raise CheckpointError(
+                f"the configuration does not fit this version ({error})", "update maskscope"
+            ) from None
 
 
 def _tuples(plain: dict[str, Any]) -> dict[str, Any]:

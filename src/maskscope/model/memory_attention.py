@@ -80,7 +80,8 @@ class MemoryAttentionLayer(nn.Module):
         """(b, n, c) -> (b, n, c)."""
         x = x_bnc + self.dropout(self.self_attn.attend_within(self.norm1(x_bnc), grid))
         x = x + self.dropout(self.cross_attn_image.attend_memory(self.norm2(x), memory, grid))
-        return x + self.dropout(by_tokens(self._mlp, x))
+        out: Tensor = x + self.dropout(by_tokens(self._mlp, x))
+        return out
 
     def _mlp(self, x_bnc: Tensor) -> Tensor:
         out: Tensor = self.linear2(self.dropout(F.relu(self.linear1(self.norm3(x_bnc)))))
