@@ -53,7 +53,7 @@ def launch(recipe: Recipe, data: Path, out: Path, cache: Path, processes: int = 
         return
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ.setdefault("MASTER_PORT", str(_free_port()))
-    spawn(_work, (processes, recipe, data, out, cache, workers), nprocs=processes)  # type: ignore[no-untyped-call]
+    spawn(_work, (processes, recipe, data, out, cache, workers), nprocs=processes)
 
 
 def _work(rank: int, size: int, recipe: Recipe, data: Path, out: Path, cache: Path, workers: int) -> None:

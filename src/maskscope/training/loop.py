@@ -122,7 +122,7 @@ class Trainer:
             outputs = unroll(self.model, batch.images().to(device), batch.prompt, batch.times)
         losses = losses_of(outputs, batch.masks_tbhw.to(device), self.recipe)
         self.optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        losses.total.backward()
         return losses
 
     def _set_rates(self) -> None:
