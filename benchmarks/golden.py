@@ -208,7 +208,7 @@ def read_annotation(case: Case, davis: Path, number: int) -> npt.NDArray[np.bool
     """(H, W), every object of the annotation together."""
     with _open(davis / "Annotations" / "480p" / case.sequence / f"{number:05d}.png") as image:
         labels = np.array(image)
-    return labels.reshape(*labels.shape[:2], -1).any(-1)
+    return np.asarray(labels.reshape(*labels.shape[:2], -1).any(-1))
 
 
 def _open(path: Path) -> Image.Image:
@@ -345,9 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=Path, required=True, help="folder with the cases and golden_weights.py")
     parser.add_argument("--davis", type=Path, required=True, help="folder with JPEGImages/480p and Annotations/480p")
-    parser.add_argument(
-        "--manifests", type=Path, help="names and shapes of parameters [CASES/checkpoint_manifests.json]"
-    )
+    parser.add_argument("--manifests", type=Path, help="names and shapes of the parameters [in CASES]")
     parser.add_argument("--only", help="only cases whose name contains this")
     parser.add_argument("--device", default="cpu", help="PyTorch device [cpu]")
     options = parser.parse_args(arguments)
