@@ -1,6 +1,6 @@
 """Prompt two objects in a file, propagate, correct one of them on a later frame, propagate again.
 
-    python examples/correct_a_video.py
+python examples/correct_a_video.py
 """
 
 import numpy as np

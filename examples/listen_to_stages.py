@@ -1,6 +1,6 @@
 """Watch the five positions inside the model while it tracks: an observer receives each stage's output.
 
-    python examples/listen_to_stages.py
+python examples/listen_to_stages.py
 """
 
 from maskscope import Prompt, Tracker, load_model, open_video

@@ -1,6 +1,6 @@
 """Segment one object of one image from a box, without any video.
 
-    python examples/segment_an_image.py [IMAGE X0 Y0 X1 Y1]
+python examples/segment_an_image.py [IMAGE X0 Y0 X1 Y1]
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Shared fixtures. What needs the reference data beside the project is skipped, with the reason, where there is none."""
+"""Shared fixtures. What needs the reference data beside the project is skipped, with the reason, without it."""
 
 from __future__ import annotations
 
