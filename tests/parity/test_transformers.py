@@ -24,7 +24,7 @@ from maskscope.tracking.video_tracker import VideoTracker
 from random_models import moving_square, random_model, small_config, square_mask
 
 # In the order in which they are computed; tolerances are absolute, for float32 and float64, the values being of order
-# 1 to 30. float64 is limited by transformers' float32 parts.
+# 1 to 30, and some ten times what the small model shows. float64 is limited by transformers' float32 parts.
 STAGES: dict[str, tuple[float, float]] = {
     "image_embedding": (5e-5, 1e-6),
     "memory_conditioned": (1e-4, 5e-6),
@@ -60,7 +60,7 @@ class Track:
 Step = Say | Track
 
 
-def differences(ours: Stages, theirs: Stages, precise: bool) -> Iterator[str]:
+def differences(ours: Stages, theirs: Stages, precise: bool, slack: float) -> Iterator[str]:
     """A line for each stage that differs by more than its tolerance, in the order in which they are computed."""
     for stage, tolerances in STAGES.items():
         if stage not in theirs:
@@ -69,16 +69,20 @@ def differences(ours: Stages, theirs: Stages, precise: bool) -> Iterator[str]:
         assert stage in ours, f"our {stage} was not written down"
         a, b = ours[stage].double(), theirs[stage].double()
         assert a.shape == b.shape, f"{stage}: ours is {tuple(a.shape)}, transformers' {tuple(b.shape)}"
-        allowed = tolerances[precise] + (BFLOAT16_STEP * b.abs() if stage == "memory_features" else 0)
+        allowed = slack * tolerances[precise] + (BFLOAT16_STEP * b.abs() if stage == "memory_features" else 0)
         excess = ((a - b).abs() - allowed).max().item()
         if not excess <= 0:
             yield f"{stage} differs by {(a - b).abs().max():.2e} (values up to {b.abs().max():.3g})"
 
 
 def compare(
-    model: SAM2, frames: Sequence[RgbFrame], steps: Sequence[Step], reference: Sam2VideoModel | None = None
+    model: SAM2,
+    frames: Sequence[RgbFrame],
+    steps: Sequence[Step],
+    reference: Sam2VideoModel | None = None,
+    slack: float = 1.0,
 ) -> None:
-    """Fail with the first stage of the first step that differs."""
+    """Fail with the first stage of the first step that differs; `slack` multiplies the tolerances."""
     reference = reference or transformers_model(model)
     ours, theirs = OurTracker(model, frames), TransformersTracker(reference, frames)
     for number, step in enumerate(steps):
@@ -89,7 +93,7 @@ def compare(
             expected, got = theirs.track(step.frame, step.reverse), ours.track(step.frame, step.reverse)
         assert list(got) == list(expected), "other objects"
         for object_id, stages in expected.items():
-            found = list(differences(got[object_id], stages, model.fine_dtype == torch.float64))
+            found = list(differences(got[object_id], stages, model.fine_dtype == torch.float64, slack))
             if found:
                 pytest.fail(
                     f"step {number} ({type(step).__name__} frame {step.frame}), object {object_id}: the first stage "
@@ -260,4 +264,4 @@ def test_a_difference_is_noticed_and_placed(weight: str, stage: str) -> None:
 def test_released_configuration(preset: str, steps: list[Step]) -> None:
     """Tiny as released, at 1024 x 1024."""
     frames = moving_square(1 + max(step.frame for step in steps), 240, 426)
-    compare(random_model(PRESETS[preset], gain=0.7), frames, steps)
+    compare(random_model(PRESETS[preset], gain=0.7), frames, steps, slack=5)  # longer sums than the small model's
