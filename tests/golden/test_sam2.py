@@ -1,0 +1,158 @@
+"""The recorded runs of the official code, all of them: features, logits, masks, pointers and scores."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "golden.py"
+CASES = (
+    "sam2.1_tiny_box_and_mask_two_objects",
+    "sam2.1_tiny_mask",
+    "sam2.1_tiny_points",
+    "sam2.1_tiny_reverse",
+    "sam2_tiny_mask",
+)
+
+
+@pytest.fixture(scope="module")
+def golden() -> ModuleType:
+    """The benchmark, which is a program and no part of the package."""
+    spec = importlib.util.spec_from_file_location("golden_benchmark", BENCHMARK)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_agrees_with_the_official_code(golden: ModuleType, shared: Path, name: str) -> None:
+    [case] = golden.read_cases(shared / "golden", name)
+    compared = golden.compare_case(case, shared / "davis2016", shared / "golden" / "checkpoint_manifests.json")
+    assert {c.key for c in compared} == set(case.arrays), "every array of the case is compared"
+    failed = [f"{c.key}: {c.difference:.5f}, allowed {c.tolerance}" for c in compared if not c.passed]
+    assert not failed, "\n".join(failed)
+
+
+def test_every_case_is_here(golden: ModuleType, shared: Path) -> None:
+    assert tuple(case.name for case in golden.read_cases(shared / "golden")) == CASES
+
+
+# -- the comparison itself, without the reference data ------------------------------------------------------------
+
+
+def packed(*masks: list[list[int]]) -> np.ndarray:
+    return np.packbits(np.array(masks, dtype=bool), axis=-1)
+
+
+def test_differences(golden: ModuleType) -> None:
+    a, b = np.array([0.0, 1.0, -2.0]), np.array([0.0, 1.5, -1.9])
+    assert golden.difference("step0_f0_low_res_logits", a, b, 8) == 0.5
+    assert golden.difference("step0_f0_low_res_logits", a, b[:2], 8) == float("inf")
+    assert np.isnan(golden.difference("stage_x", a, np.array([0.0, np.nan, 0.0]), 8))
+    empty, one, two = [[0] * 9], [[1] + [0] * 8], [[1] * 2 + [0] * 7]
+    assert golden.difference("step0_f0_video_mask", packed(one, two), packed(one, one), 9) == 0.5
+    assert golden.difference("step0_f0_video_mask", packed(empty), packed(empty), 9) == 0.0
+    assert golden.difference("step0_f0_video_mask", packed(empty), packed(one), 9) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("key", "difference", "passed"),
+    [
+        ("step1_f3_o1_pointer", 0.02, True),
+        ("step1_f3_o1_pointer", 0.0201, False),
+        ("step1_f3_video_mask", 0.002, True),
+        ("step1_f3_video_mask", 0.0021, False),
+        ("stage_memory_features", float("nan"), False),
+        ("stage_memory_features", float("inf"), False),
+    ],
+)
+def test_tolerances(golden: ModuleType, key: str, difference: float, passed: bool) -> None:
+    assert golden.Comparison(key, difference).passed is passed
+
+
+def test_kinds_and_their_worst(golden: ModuleType) -> None:
+    compared = [
+        golden.Comparison("step2_f10_o7_pointer", 0.5),
+        golden.Comparison("step2_f0_o-3_pointer", 0.7),
+        golden.Comparison("step0_prompt_logits", float("nan")),
+        golden.Comparison("step1_prompt_logits", 9.0),
+        golden.Comparison("stage_image_embedding", 0.0),
+    ]
+    worst = {kind: (count, c.key) for kind, (count, c) in golden.worst_by_kind(compared).items()}
+    assert worst == {
+        "pointer": (2, "step2_f0_o-3_pointer"),
+        "prompt_logits": (2, "step0_prompt_logits"),
+        "stage_image_embedding": (1, "stage_image_embedding"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "preset"),
+    [
+        ("sam2.1/sam2.1_hiera_t", "sam2.1-hiera-tiny"),
+        ("sam2.1/sam2.1_hiera_b+", "sam2.1-hiera-base-plus"),
+        ("configs/sam2/sam2_hiera_s.yaml", "sam2-hiera-small"),
+        ("sam2_hiera_l", "sam2-hiera-large"),
+    ],
+)
+def test_configurations(golden: ModuleType, config: str, preset: str) -> None:
+    assert golden.preset_name(config) == preset
+
+
+CASE = {
+    "config": "sam2.1/sam2.1_hiera_t",
+    "sequence": "dog",
+    "frames": [0],
+    "steps": [{"op": "points", "frame": 0, "object": 1, "points": [[3, 4]], "labels": [1]}],
+    "video_height": 480,
+    "video_width": 854,
+}
+
+
+def write_case(folder: Path, **changes: object) -> None:
+    (folder / "case.json").write_text(json.dumps({**CASE, **changes}), encoding="utf-8")
+    np.savez(folder / "case.npz", step0_prompt_logits=np.zeros((1, 120, 214), dtype=np.float32))
+
+
+def test_what_is_missing_is_said(golden: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*more: str) -> tuple[int, str]:
+        code = golden.main(["--cases", str(tmp_path / "cases"), "--davis", str(tmp_path), *more])
+        return code, capsys.readouterr().err
+
+    assert run() == (2, f"error: {tmp_path / 'cases'} is no folder; give the folder with the cases "
+                        "(*.json beside *.npz)\n")  # fmt: skip
+    (tmp_path / "cases").mkdir()
+    assert run()[0] == 2
+    write_case(tmp_path / "cases", config="sam3/sam3_hiera_t")
+    assert "'sam3/sam3_hiera_t' is not a released one" in run()[1]
+    write_case(tmp_path / "cases")
+    assert run("--only", "other") == (2, "error: no case is called 'other'; there are case\n")
+    code, message = run()
+    assert (code, "golden_weights.py is missing" in message) == (2, True)
+    with pytest.raises(SystemExit) as stopped:
+        golden.main([])
+    assert stopped.value.code == 2
+
+
+def test_a_difference_is_exit_code_1(
+    golden: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_case(tmp_path)
+    arguments = ["--cases", str(tmp_path), "--davis", str(tmp_path)]
+    for difference, code in ((0.019, 0), (0.021, 1), (float("inf"), 1)):
+        compared = [golden.Comparison("step0_prompt_logits", difference)]
+        monkeypatch.setattr(golden, "compare_case", lambda *_, found=compared: found)
+        assert golden.main(arguments) == code
+    monkeypatch.setattr(golden, "compare_case", lambda *_: [])
+    assert golden.main(arguments) == 1, "nothing compared is no agreement"
+    assert "BEYOND TOLERANCE" in capsys.readouterr().out
