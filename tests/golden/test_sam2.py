@@ -34,6 +34,7 @@ def golden() -> ModuleType:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # half a minute alone on two cores
 @pytest.mark.parametrize("name", CASES)
 def test_agrees_with_the_official_code(golden: ModuleType, shared: Path, name: str) -> None:
     [case] = golden.read_cases(shared / "golden", name)

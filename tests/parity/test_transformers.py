@@ -254,6 +254,7 @@ def test_a_difference_is_noticed_and_placed(weight: str, stage: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # ten seconds alone on two cores
 @pytest.mark.parametrize(
     ("preset", "steps"),
     [
