@@ -2,8 +2,8 @@
 
 A case is a JSON file (a configuration, frames of a DAVIS sequence, steps) beside an `.npz` of what the official video
 predictor gave at every step. The weights come from a deterministic function of their names, `golden_weights.py` in the
-same folder, and go through the same key map as a released checkpoint. Exit code 1: a difference beyond tolerance, or
-an array that our run has no counterpart for; 2: something to compare with is missing.
+same folder, and go through the same key map as a released checkpoint. Exit code 1: a case with a difference beyond
+tolerance, with an array that our run has no counterpart for, or that could not be read or run; 2: there are no cases.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image
 
+from _golden_cases import Array, Case, find_cases, read_annotation, read_case, read_frames
 from maskscope.errors import DatasetError, MaskscopeError
 from maskscope.model import PRESETS, SAM2
 from maskscope.model.keymap import to_ours
 from maskscope.model.mask_decoder import NO_OBJECT_LOGIT
+from maskscope.model.presets import with_image_size
 from maskscope.tracking.observer import Observation
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.results import FrameResult
@@ -40,41 +41,7 @@ MASK_TOLERANCE = 0.002  # 1 - IoU of masks at the video's size
 PROMPT_STEP = 4  # prompt logits are recorded at every 4th pixel
 CHANNEL_STEP = 4  # stages at every 4th channel
 
-SIZES = {"t": "tiny", "s": "small", "b+": "base-plus", "l": "large"}
 STEP_KEY = re.compile(r"step\d+_(?:f\d+_)?(?:o-?\d+_)?(?P<kind>[a-z_]+)")
-
-Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One recorded run.
-
-    Attributes:
-        name: of its files.
-        folder: where they are.
-        preset: name of the model's configuration.
-        sequence: DAVIS sequence.
-        frames: DAVIS frame numbers; inside the case they count from 0.
-        steps: what was said and done, in order.
-        score_bias: (official parameter name, value) that replaces the weights' own, or None.
-        video_size: (H, W).
-    """
-
-    name: str
-    folder: Path
-    preset: str
-    sequence: str
-    frames: tuple[int, ...]
-    steps: tuple[dict[str, Any], ...]
-    score_bias: tuple[str, float] | None
-    video_size: tuple[int, int]
-
-    @property
-    def arrays(self) -> dict[str, Array]:
-        """What the official code gave, by key."""
-        with np.load(self.folder / f"{self.name}.npz") as file:
-            return dict(file)
 
 
 @dataclass(frozen=True)
@@ -101,63 +68,14 @@ class Comparison:
         return self.difference <= self.tolerance
 
 
-# -- reading ------------------------------------------------------------------------------------------------------
-
-
-def read_cases(folder: Path, only: str | None = None) -> list[Case]:
-    """All cases of a folder, or those whose name contains `only`.
-
-    Raises:
-        DatasetError: no such folder, no case in it, or a file that does not describe one.
-    """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is no folder", "give the folder with the cases (*.json beside *.npz)")
-    paths = [path for path in sorted(folder.glob("*.json")) if path.with_suffix(".npz").is_file()]
-    found = [case for case in map(_read_case, paths) if case is not None]
-    if not found:
-        raise DatasetError(f"{folder} holds no case", "a case is NAME.json with config, frames and steps, and NAME.npz")
-    chosen = [case for case in found if only is None or only in case.name]
-    if not chosen:
-        raise DatasetError(f"no case is called {only!r}", f"there are {', '.join(case.name for case in found)}")
-    return chosen
-
-
-def _read_case(path: Path) -> Case | None:
-    """None for a JSON file of another kind that happens to have an `.npz` beside it."""
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(plain, dict) or "steps" not in plain:
-            return None
-        bias = plain.get("occlusion_bias_key")
-        return Case(
-            name=path.stem,
-            folder=path.parent,
-            preset=preset_name(plain["config"]),
-            sequence=plain["sequence"],
-            frames=tuple(plain["frames"]),
-            steps=tuple(plain["steps"]),
-            score_bias=(bias, float(plain["occlusion_bias_value"])) if bias else None,
-            video_size=(plain["video_height"], plain["video_width"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path} does not describe a case ({error!r})", "see the other cases for its form") from None
-
-
-def preset_name(config: str) -> str:
-    """`sam2.1/sam2.1_hiera_b+` -> `sam2.1-hiera-base-plus`.
-
-    Raises:
-        DatasetError: not a released configuration.
-    """
-    family, _, size = config.rsplit("/", 1)[-1].removesuffix(".yaml").partition("_hiera_")
-    name = f"{family}-hiera-{SIZES.get(size, size)}"
-    if name not in PRESETS:
-        raise DatasetError(f"the configuration {config!r} is not a released one", f"known: {', '.join(PRESETS)}")
-    return name
-
-
 @lru_cache(maxsize=1)
-def golden_model(folder: Path, manifests: Path, preset: str, score_bias: tuple[str, float] | None) -> SAM2:
+def golden_model(
+    folder: Path,
+    manifests: Path,
+    preset: str,
+    score_bias: tuple[str, float] | None,
+    image_size: tuple[int, int] | None = None,
+) -> SAM2:
     """The model of a case, its weights made by the folder's `golden_weights.py` for the official names and shapes.
 
     Raises:
@@ -179,43 +97,12 @@ def golden_model(folder: Path, manifests: Path, preset: str, score_bias: tuple[s
     state = module.golden_state({name: tuple(shape) for name, shape in shapes.items()})
     if score_bias is not None:
         state[score_bias[0]][:] = score_bias[1]
+    config = PRESETS[preset] if image_size is None else with_image_size(PRESETS[preset], image_size)
     with torch.device("meta"):
-        model = SAM2(PRESETS[preset])
+        model = SAM2(config)
     ours = to_ours({name: torch.from_numpy(array) for name, array in state.items()}, "official")
     model.load_state_dict(ours, strict=True, assign=True)
     return model.requires_grad_(False).eval()
-
-
-def read_frames(case: Case, davis: Path) -> list[npt.NDArray[np.uint8]]:
-    """The case's frames, (H, W, 3) RGB.
-
-    Raises:
-        DatasetError: a frame is missing or of another size than the case says.
-    """
-    frames = []
-    for number in case.frames:
-        with _open(davis / "JPEGImages" / "480p" / case.sequence / f"{number:05d}.jpg") as image:
-            frames.append(np.array(image.convert("RGB")))
-        if frames[-1].shape[:2] != case.video_size:
-            raise DatasetError(
-                f"frame {number} of {case.sequence} is {frames[-1].shape[:2]}, the case was made at {case.video_size}",
-                "give DAVIS at 480p",
-            )
-    return frames
-
-
-def read_annotation(case: Case, davis: Path, number: int) -> npt.NDArray[np.bool_]:
-    """(H, W), every object of the annotation together."""
-    with _open(davis / "Annotations" / "480p" / case.sequence / f"{number:05d}.png") as image:
-        labels = np.array(image)
-    return np.asarray(labels.reshape(*labels.shape[:2], -1).any(-1))
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        return Image.open(path)
-    except OSError as error:
-        raise DatasetError(f"cannot read {path} ({error})", "give --davis a folder in DAVIS layout at 480p") from None
 
 
 # -- running ------------------------------------------------------------------------------------------------------
@@ -227,12 +114,21 @@ class Run:
     def __init__(self, case: Case, model: SAM2, davis: Path) -> None:
         self.case, self.davis = case, davis
         self.latest: dict[str, Observation] = {}
+        self.encoded: Observation | None = None
         self.tracker = VideoTracker(
             model, read_frames(case, davis), options=SessionOptions(keep_all=True), observers=[self.note]
         )
 
     def note(self, seen: Observation) -> None:
-        """Of every stage keep the latest output of the last object: the official code goes one by one, in order."""
+        """Of every stage keep the latest output of the last object: the official code goes one by one, in order.
+
+        An embedding counts once something is decoded from it: the official code encodes no frame that it only repeats.
+        """
+        if seen.stage == "image_embedding":
+            self.encoded = seen
+            return
+        if seen.stage == "prompt_attended" and self.encoded is not None:
+            self.latest["image_embedding"] = self.encoded
         order = [*self.tracker.session.tracks, *seen.object_ids]
         held = self.latest.get(seen.stage)
         earlier_object = (
@@ -302,7 +198,7 @@ def compare_case(case: Case, davis: Path, manifests: Path, device: str = "cpu") 
     Raises:
         DatasetError: something of the case is missing.
     """
-    model = golden_model(case.folder, manifests, case.preset, case.score_bias).to(device)
+    model = golden_model(case.folder, manifests, case.preset, case.score_bias, case.image_size).to(device)
     expected = case.arrays
     compared = [
         Comparison(key, difference(key, ours, expected.pop(key), case.video_size[1]))
@@ -323,13 +219,17 @@ def difference(key: str, ours: Array, theirs: Array, width: int) -> float:
     return float(1 - np.where(either > 0, both / np.maximum(either, 1), 1.0).min(initial=1.0))
 
 
+def badness(comparison: Comparison) -> float:
+    """A difference that is no number is worse than any."""
+    return float("inf") if np.isnan(comparison.difference) else comparison.difference
+
+
 def worst_by_kind(comparisons: Sequence[Comparison]) -> dict[str, tuple[int, Comparison]]:
-    """Number of arrays and the worst of them, for each kind; a difference that is no number is worse than any."""
-    rank: Callable[[Comparison], float] = lambda c: np.inf if np.isnan(c.difference) else c.difference  # noqa: E731
+    """Number of arrays and the worst of them, for each kind."""
     kinds: dict[str, list[Comparison]] = {}
     for comparison in comparisons:
         kinds.setdefault(comparison.kind, []).append(comparison)
-    return {kind: (len(of_kind), max(of_kind, key=rank)) for kind, of_kind in kinds.items()}
+    return {kind: (len(of_kind), max(of_kind, key=badness)) for kind, of_kind in kinds.items()}
 
 
 def print_case(case: Case, comparisons: Sequence[Comparison], seconds: float) -> None:
@@ -341,6 +241,17 @@ def print_case(case: Case, comparisons: Sequence[Comparison], seconds: float) ->
         print(f"  {kind:<26} {count:>6} {shown:>10} {worst.tolerance:>8}  {worst.key}{verdict}", flush=True)
 
 
+@contextmanager
+def reported(name: str, failed: list[str]) -> Iterator[None]:
+    """An error is this case's failure and no other's."""
+    try:
+        yield
+    except Exception as error:
+        what = str(error) if isinstance(error, MaskscopeError) else repr(error)
+        print(f"\n{name}\n  FAILED  {what}", flush=True)
+        failed.append(name)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=Path, required=True, help="folder with the cases and golden_weights.py")
@@ -350,18 +261,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="PyTorch device [cpu]")
     options = parser.parse_args(arguments)
     manifests = options.manifests or options.cases / "checkpoint_manifests.json"
-    failed: list[str] = []
     try:
-        cases = read_cases(options.cases, options.only)
-        for case in sorted(cases, key=lambda c: (c.preset, str(c.score_bias), c.name)):  # one model at a time
+        paths = find_cases(options.cases, options.only)
+    except MaskscopeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    failed: list[str] = []
+    cases: list[Case] = []
+    for path in paths:
+        with reported(path.stem, failed):
+            cases.append(read_case(path))
+    for case in sorted(
+        cases, key=lambda c: (c.preset, str(c.image_size), str(c.score_bias), c.name)
+    ):  # one model at a time
+        with reported(case.name, failed):
             begin = time.perf_counter()
             comparisons = compare_case(case, options.davis, manifests, options.device)
             print_case(case, comparisons, time.perf_counter() - begin)
             failed += [case.name] * (not comparisons or not all(c.passed for c in comparisons))
-    except MaskscopeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"\n{len(cases) - len(failed)} of {len(cases)} cases agree" + (f"; not: {', '.join(failed)}" * bool(failed)))
+    print(f"\n{len(paths) - len(failed)} of {len(paths)} cases agree" + (f"; not: {', '.join(failed)}" * bool(failed)))
     return 1 if failed else 0
 
 
