@@ -21,7 +21,8 @@ lint: $(VENV)/.lint  ## style, types, import directions
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# torch goes first and by its exact version: an open range would fetch the newest build with its GPU libraries
+# torch goes first, by its exact version. On Linux the default build brings its GPU libraries (gigabytes); for the CPU
+# build, configure pip to prefer an index that has it.
 $(VENV)/.torch: constraints.txt | $(BIN)/python
 	$(PIP) install --quiet "$$(grep '^torch==' constraints.txt)"
 	@touch $@

@@ -12,25 +12,24 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from tqdm import tqdm
 
 from _table import Result, Timed, print_table, rows_of, write_record
 from maskscope.data.davis import DavisDataset, DavisSequence
-from maskscope.data.writers import label_map
+from maskscope.data.label_maps import label_map
 from maskscope.errors import MaskscopeError
 from maskscope.evaluate.protocol import DAVIS, PROTOCOLS, Protocol, evaluate_sequence
 from maskscope.memory.policies import POLICIES
 from maskscope.model import SAM2
 from maskscope.model.checkpoints import load_model
 from maskscope.model.precision import default_device, preferred_dtype
+from maskscope.studies.track import DTYPES
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.tracker import Tracker
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def prompt_of(labels: NDArray[np.uint8], object_id: int, kind: str) -> Prompt:
@@ -42,7 +41,8 @@ def prompt_of(labels: NDArray[np.uint8], object_id: int, kind: str) -> Prompt:
     if kind == "box":
         corners = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         return Prompt(object_id, box_xyxy_px=tuple(float(side) for side in corners))
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    framed = np.pad(mask.astype(np.uint8), 1)  # beyond the frame is outside the object
+    depth = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     y, x = np.unravel_index(depth.argmax(), depth.shape)
     return Prompt(object_id, points_xy_px=[(float(x), float(y))])
 

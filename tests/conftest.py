@@ -18,7 +18,7 @@ def shared_folder() -> Path | None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Path of the reference data; skips the test where this machine has none."""
+    """Path of the reference data; skips the test where there is none."""
     folder = shared_folder()
     if folder is None:
         pytest.skip("needs the reference data (goldens, DAVIS sequences): set MASKSCOPE_SHARED to its folder")

@@ -1,4 +1,4 @@
-"""Names of the released models, and getting them: against a stand-in hub on this machine, no network."""
+"""Names of the released models, and getting them: against a stand-in hub on the loopback interface."""
 
 from __future__ import annotations
 
