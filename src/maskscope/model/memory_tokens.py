@@ -23,6 +23,7 @@ class MemoryLayout(nn.Module):
         self.memory, self.dim = config.memory, config.dim
         self.temporal_encoding = nn.Parameter(torch.zeros(config.memory.num_frames, 1, 1, config.memory.dim))
         self.no_memory_embedding = nn.Parameter(torch.zeros(1, 1, config.dim))
+        # Released checkpoints carry it; it is never read, as the no-memory embedding is added to the image directly.
         self.no_memory_position = nn.Parameter(torch.zeros(1, 1, config.dim))
         for parameter in self.parameters():
             nn.init.trunc_normal_(parameter, std=0.02)

@@ -80,19 +80,6 @@ class DecodedMasks:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryEntry:
-    """Position `memory_features` with the object's pointer: one frame of one or more objects, as memory keeps it.
-
-    Attributes:
-        features_bkhw: (b, k, h, w).
-        pointer_bc: (b, c).
-    """
-
-    features_bkhw: Tensor
-    pointer_bc: Tensor
-
-
-@dataclass(frozen=True, slots=True)
 class MemoryTokens:
     """Selected memories laid out for memory attention.
 

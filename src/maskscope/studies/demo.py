@@ -14,7 +14,7 @@ from maskscope.assets import DemoClip, demo_clip
 from maskscope.data.output import writing
 from maskscope.data.video import open_video
 from maskscope.evaluate.protocol import DAVIS, SequenceScore, evaluate_sequence
-from maskscope.report.overlay import contact_sheet
+from maskscope.report.contact_sheet import contact_sheet
 from maskscope.studies.track import Progress, TrackOptions, TrackSummary, track_video
 from maskscope.tracking.prompts import Prompt
 

@@ -39,16 +39,3 @@ def loose_box(rng: np.random.Generator, mask: Masks, jitter: float = 0.1, most_p
     corners = np.array([[left, top], [left + w - 1, top + h - 1]], np.float32)
     corners += np.clip(rng.normal(0, 1, (2, 2)), -1, 1) * spread
     return np.clip(corners, 0, (width - 1, height - 1)).astype(np.float32)
-
-
-def correction_click(rng: np.random.Generator, truth: Masks, predicted: Masks) -> tuple[NDArray[np.float32], int]:
-    """A click where the prediction is wrong, uniformly over the error.
-
-    Returns:
-        (2,) x and y in pixels, and 1 for a missed pixel or 0 for a false one. Without any error, a positive click.
-    """
-    wrong = truth ^ predicted
-    if not wrong.any():
-        return random_click(rng, truth), 1 if truth.any() else 0
-    point = random_click(rng, wrong)
-    return point, int(truth[int(point[1]), int(point[0])])

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskscope.data.writers import AsyncWriter, RleWriter, read_rle
+from maskscope.data.async_writer import AsyncWriter
+from maskscope.data.rle import RleWriter, read_rle
 from maskscope.errors import OutputError
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskscope.data.writers import MaskPngWriter, label_map, read_mask
+from maskscope.data.label_maps import MaskPngWriter, label_map
+from maskscope.data.mask_files import read_mask
 from maskscope.errors import OutputError, ShapeError
 from maskscope.palette import davis_palette
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from maskscope.data.writers import read_mask
+from maskscope.data.mask_files import read_mask
 from maskscope.errors import PromptError
 from maskscope.palette import davis_palette
 

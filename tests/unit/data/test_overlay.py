@@ -7,9 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from maskscope.data.overlay import object_colour
+from maskscope.data.overlay import OverlayWriter, draw_overlay, object_colour
 from maskscope.data.video import open_video
-from maskscope.data.writers import OverlayWriter, draw_overlay
 from maskscope.errors import OutputError, ShapeError
 
 GREY = np.full((120, 160, 3), 100, np.uint8)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskscope.data.writers import RleWriter, read_rle
+from maskscope.data.rle import RleWriter, read_rle
 from maskscope.errors import DatasetError, OutputError, ShapeError
 
 MASK = np.zeros((6, 9), bool)

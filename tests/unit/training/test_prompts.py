@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from maskscope.training.batches import make_prompt, pretended_times
-from maskscope.training.prompts import correction_click, draw_kind, loose_box, random_click
+from maskscope.training.prompts import draw_kind, loose_box, random_click
 
 MASK = np.zeros((40, 60), np.bool_)
 MASK[10:20, 30:50] = True
@@ -28,21 +28,6 @@ def test_a_box_is_loose_by_a_tenth_at_most_and_inside_the_frame() -> None:
     assert boxes.std(0).min() > 0
     whole = np.ones((40, 60), np.bool_)
     assert loose_box(rng, whole).min() >= 0
-
-
-def test_correction_clicks_say_what_is_wrong_there() -> None:
-    rng = np.random.default_rng(2)
-    predicted = np.zeros_like(MASK)
-    predicted[10:20, 40:60] = True
-    seen = set()
-    for _ in range(50):
-        (x, y), label = correction_click(rng, MASK, predicted)
-        assert 10 <= y < 20
-        assert label == (1 if x < 40 else 0)
-        assert not 40 <= x < 50
-        seen.add(label)
-    assert seen == {0, 1}
-    assert correction_click(rng, MASK, MASK)[1] == 1
 
 
 def test_kinds_come_in_their_proportions() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from maskscope.errors import ShapeError
 from maskscope.palette import davis_palette
-from maskscope.report.overlay import contact_sheet
+from maskscope.report.contact_sheet import contact_sheet
 
 GREY = np.full((50, 100, 3), 100, np.uint8)
 
