@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from maskscope.model.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, POSITIVE
+from maskscope.tracking.picture import IMAGE_MEAN, IMAGE_STD
 from maskscope.training.clips import ClipSampler
-from maskscope.training.imagenet_trunk import IMAGENET_MEAN, IMAGENET_STD
 from maskscope.training.prompts import draw_kind, loose_box, random_click
 from maskscope.training.recipe import Phase
 from maskscope.training.unroll import FirstPrompt
@@ -45,8 +45,8 @@ class Batch:
 
 def normalise(frames_bhwc: Tensor) -> Tensor:
     """uint8 (..., h, w, 3) -> float32 (..., 3, h, w) without the ImageNet mean and deviation; a permuted view."""
-    mean = torch.tensor(IMAGENET_MEAN, device=frames_bhwc.device) * 255
-    std = torch.tensor(IMAGENET_STD, device=frames_bhwc.device) * 255
+    mean = torch.tensor(IMAGE_MEAN, device=frames_bhwc.device) * 255
+    std = torch.tensor(IMAGE_STD, device=frames_bhwc.device) * 255
     return ((frames_bhwc.float() - mean) / std).movedim(-1, -3)
 
 

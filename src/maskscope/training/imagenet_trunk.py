@@ -10,12 +10,11 @@ from torch import Tensor
 
 from maskscope.errors import CheckpointError
 from maskscope.model.config import EfficientNetLiteConfig
+from maskscope.tracking.picture import IMAGE_MEAN, IMAGE_STD
 
 BATCH_NORM_EPS = 1e-3
 """Of the TensorFlow original."""
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 WEIGHTS_MEAN = 127.0 / 255.0
 WEIGHTS_STD = 128.0 / 255.0
 """The original's own normalisation, (pixel - 127) / 128."""
@@ -79,8 +78,8 @@ def fold_batch_norm(source: dict[str, Tensor], convolution: str, norm: str) -> t
 
 def _fold_normalisation(state: dict[str, Tensor]) -> None:
     """Let the stem take ImageNet-normalised input: theirs = gain * ours + offset, per channel."""
-    gain = torch.tensor(IMAGENET_STD) / WEIGHTS_STD
-    offset = (torch.tensor(IMAGENET_MEAN) - WEIGHTS_MEAN) / WEIGHTS_STD
+    gain = torch.tensor(IMAGE_STD) / WEIGHTS_STD
+    offset = (torch.tensor(IMAGE_MEAN) - WEIGHTS_MEAN) / WEIGHTS_STD
     weight = state["stem.weight"]
     state["stem.bias"] = state["stem.bias"] + torch.einsum("ocij,c->o", weight, offset)
     state["stem.weight"] = weight * gain.reshape(1, 3, 1, 1)

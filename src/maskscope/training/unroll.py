@@ -78,7 +78,7 @@ def unroll(model: SAM2, images_tbchw: Tensor, prompt: FirstPrompt, times: Sequen
         if t == 0 and prompt.mask_bhw is not None:
             mask = prompt.mask_bhw[:, None].to(images_tbchw.dtype)
             adopted, pointer = model.adopt_mask(image, mask)
-            spatial = model.encode_memory(image, mask * 20 - 10, adopted.object_score_logits_b, binarize=True)
+            spatial = model.encode_memory(image, adopted.mask_logits_bmhw, adopted.object_score_logits_b, binarize=True)
             memory.remember(times[t], spatial, pointer)
             outputs.append(None)
             continue

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from maskscope.evaluate.protocol import evaluate_sequence
 from maskscope.model.mask_decoder import silence_absent
-from maskscope.model.sam2 import SAM2
+from maskscope.model.sam2 import ADOPTED_BIAS, ADOPTED_SCALE, SAM2
 from maskscope.training.batches import normalise
 from maskscope.training.corpus import Corpus
 from maskscope.training.store import Pixels
@@ -38,7 +38,7 @@ def follow(
                 mask = torch.from_numpy(first_mask_hw.astype(np.float32))[None, None].to(model.device)
                 mask = F.interpolate(mask, size=size_hw, mode="bilinear", antialias=True, align_corners=False).round()
                 adopted, pointer = model.adopt_mask(image, mask)
-                score, chosen = adopted.object_score_logits_b, mask * 20 - 10
+                score, chosen = adopted.object_score_logits_b, mask * ADOPTED_SCALE + ADOPTED_BIAS
             else:
                 conditioned = model.condition_on_memory(image, memory.tokens(model, t))
                 empty = model.encode_prompts(None, None, None, batch=1, image_size=size_hw)

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from maskscope.errors import ShapeError
 from maskscope.model.image_encoder.efficientnet import EfficientNetLite
+from maskscope.tracking.picture import IMAGE_MEAN, IMAGE_STD
 from maskscope.training.imagenet_trunk import (
     BATCH_NORM_EPS,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     load_imagenet_trunk,
     weights_path,
 )
@@ -67,7 +66,7 @@ def test_folded_trunk_equals_the_published_one() -> None:
     pixels = torch.rand(1, 3, 96, 128)
     ours = EfficientNetLite().eval()
     ours.load_state_dict(load_imagenet_trunk())
-    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
     stem = ours.stem
     raw = F.conv2d(
         F.pad((pixels - mean) / std, (0, 1, 0, 1), mode="replicate"), stem.weight[:, :, 1:, 1:], stem.bias, 2

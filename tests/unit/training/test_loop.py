@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from maskscope.model.presets import COMPACT
-from maskscope.model.sam2 import SAM2
+from maskscope.model.presets import COMPACT, with_image_size
+from maskscope.model.sam2 import ADOPTED_BIAS, ADOPTED_SCALE, SAM2
+from maskscope.tracking.prompts import Prompt
+from maskscope.tracking.session import SessionOptions
+from maskscope.tracking.tracker import Tracker
 from maskscope.training.batches import StepBatches
 from maskscope.training.clips import ClipSampler
 from maskscope.training.corpus import Corpus, held_out_sequences
@@ -62,6 +65,30 @@ def test_gradients_reach_every_part_through_memory(corpus: Corpus, weights: tupl
         assert max(float(g.abs().max()) for g in gradients) > 0, part
 
 
+def test_a_mask_prompt_is_remembered_as_the_tracker_remembers_it(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = SAM2(with_image_size(COMPACT, SMALL.size_hw)).eval().requires_grad_(False)
+    batch = StepBatches(ClipSampler(corpus), SMALL, (1.0, 0, 0))[0]
+    assert batch.prompt.mask_bhw is not None
+    written: list[torch.Tensor] = []
+    remember = ClipMemory.remember
+
+    def noted(self: ClipMemory, time: int, spatial: torch.Tensor, pointer: torch.Tensor) -> None:
+        written.append(spatial)
+        remember(self, time, spatial, pointer)
+
+    monkeypatch.setattr(ClipMemory, "remember", noted)
+    with torch.inference_mode():
+        unroll(model, batch.images(), batch.prompt, batch.times)
+        frame = batch.frames_tbhwc[0, 0].numpy()
+        tracker = Tracker(model, options=SessionOptions(memory_dtype=torch.float32))
+        tracker.step(frame, [Prompt(1, mask=batch.prompt.mask_bhw[0].numpy())])
+    [memory] = tracker.session.tracks[1].bank.prompted.values()
+    torch.testing.assert_close(written[0][0], memory.features_khw, rtol=1e-3, atol=1e-3)
+
+
 def test_memory_reads_what_the_stock_policy_reads() -> None:
     model = SAM2(COMPACT).eval()
     memory = ClipMemory()
@@ -85,7 +112,7 @@ def test_the_matching_start_finds_the_object_again_before_any_training(corpus: C
     start_matching(model, images, masks)
     with torch.no_grad():
         image = model.encode_image(images)
-        memory = model.encode_memory(image, masks * 20 - 10, torch.ones(len(masks)), binarize=True)
+        memory = model.encode_memory(image, masks * ADOPTED_SCALE + ADOPTED_BIAS, torch.ones(len(masks)), binarize=True)
         tokens = ClipMemory([memory], [torch.zeros(len(masks), 128)], [0]).tokens(model, 1)
         cross = model.memory_attention.layers[0].cross_attn_image
         query = image.embedding_bchw.flatten(2).transpose(1, 2)
