@@ -19,14 +19,14 @@ def main() -> None:
     clip = demo_clip()
     frames = [frame.rgb for frame in open_video(clip.video_path).frames(0, LENGTH)]
     options = SessionOptions(keep_all=True, corrections_are_prompts=True)
-    tracker = VideoTracker(load_model(), frames, options=options)
+    tracker = VideoTracker(load_model(), open_video(clip.video_path), options=options)
 
     first, second = clip.object_ids[:2]
     tracker.prompt(0, [Prompt(first, mask=clip.masks[0] == first), Prompt(second, mask=clip.masks[0] == second)])
-    before = {result.frame_index: result.masks[0] for result in tracker.propagate()}
+    before = {result.frame_index: result.masks[0] for result in tracker.propagate(max_frames=LENGTH - 1)}
 
     tracker.prompt(CORRECTED, [Prompt(first, mask=clip.masks[CORRECTED] == first)])
-    after = {result.frame_index: result.masks[0] for result in tracker.propagate()}
+    after = {result.frame_index: result.masks[0] for result in tracker.propagate(max_frames=LENGTH - 1)}
 
     for index in range(LENGTH):
         truth = clip.masks[index] == first

@@ -28,6 +28,10 @@ class PromptError(MaskscopeError, ValueError):
     """A point, box or mask that cannot mean an object on its frame."""
 
 
+class SettingError(MaskscopeError, ValueError):
+    """An option that does not exist, or a value that does not fit it."""
+
+
 class CheckpointError(MaskscopeError, ValueError):
     """Weights that are missing, damaged, unsafe, or of another model."""
 

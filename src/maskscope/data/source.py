@@ -43,6 +43,7 @@ class VideoSource(ABC):
     height: int
     width: int
     fps: float | None
+    _walk: _Walk | None = None
 
     @property
     @abstractmethod
@@ -74,6 +75,33 @@ class VideoSource(ABC):
         """
         raise self._only_forwards(f"frame({index})")
 
+    def __len__(self) -> int:
+        """Number of frames.
+
+        Raises:
+            VideoError: the source is live.
+        """
+        count = self.num_frames
+        if count is None:
+            raise self._only_forwards("its length")
+        return count
+
+    def __bool__(self) -> bool:
+        """A source is there, whatever its length."""
+        return True
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """`(H, W, 3)` uint8 RGB of a frame. Neighbours in either direction are read on, not sought again.
+
+        Raises:
+            VideoError: no such frame, or the source is live.
+        """
+        self._check_number(index, len(self))
+        if self._walk is None or index not in (self._walk.next_index, self._walk.last.index):
+            turned = self._walk is not None and index == self._walk.last.index - self._walk.step
+            self._walk = _Walk(self, index, -self._walk.step if turned and self._walk else 1)
+        return self._walk.at(index).rgb
+
     def _only_forwards(self, wanted: str) -> VideoError:
         return VideoError(
             f"{self.name} is a live stream and can only be read forwards, got {wanted}",
@@ -93,3 +121,21 @@ class VideoSource(ABC):
                 f"{self.name} has no frame {index}: it has {count} frames",
                 f"give a number from 0 to {count - 1}",
             )
+
+
+class _Walk:
+    """Reading on from a frame in one direction, one frame after the other."""
+
+    def __init__(self, source: VideoSource, start: int, step: int) -> None:
+        self.step = step
+        frames = source.frames(0, start + 1, reverse=True) if step < 0 else source.frames(start)
+        self._frames = iter(frames)
+        self.last = next(self._frames)
+        self.next_index = self.last.index + step
+
+    def at(self, index: int) -> Frame:
+        """The latest frame, or the one after it."""
+        if index != self.last.index:
+            self.last = next(self._frames)
+            self.next_index = self.last.index + self.step
+        return self.last

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +13,10 @@ from torch import Tensor
 
 from maskscope.data.prefetch import prefetch
 from maskscope.data.source import Frame, VideoSource
-from maskscope.errors import VideoError
+from maskscope.errors import CheckpointError, VideoError
 from maskscope.memory.policies import policy_factory
 from maskscope.model import SAM2
+from maskscope.model.outputs import ImageFeatures
 from maskscope.tracking.picture import frame_tensor, input_size
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.results import FrameResult
@@ -25,6 +25,7 @@ from maskscope.tracking.session import Session, SessionOptions
 
 Direction = Literal["forward", "backward", "both"]
 AHEAD = 3  # frames decoded and resized while the model works
+AHEAD_LIVE = 1  # what waits there is no longer the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,22 @@ class Pass:
         if self.count is not None and self.count <= 0:
             return iter(())
         if source.num_frames is None:
-            return islice(iter(source), self.first, None if self.count is None else self.first + self.count)
+            return self._of_stream(source)
         if self.reverse:
             assert self.count is not None
             return source.frames(self.first - self.count + 1, self.first + 1, reverse=True)
         return source.frames(self.first, None if self.count is None else self.first + self.count)
+
+    def _of_stream(self, source: VideoSource) -> Generator[Frame]:
+        """By number, as a live source may leave frames out."""
+        last = None if self.count is None else self.first + self.count - 1
+        for frame in source:
+            if last is not None and frame.index > last:
+                return
+            if frame.index >= self.first:
+                yield frame
+            if frame.index == last:
+                return  # without waiting for one more
 
 
 def plan_passes(frame: int, direction: Direction, num_frames: int | None, max_frames: int | None) -> list[Pass]:
@@ -81,11 +93,14 @@ class Traversal:
         model: with weights.
         source: where the frames come from.
         prompts: for `frame`.
-        frame: their frame.
+        frame: their frame; of a live stream that leaves frames out, the first that comes from there on.
         passes: from `plan_passes`.
         policy: name of a memory policy.
         non_overlapping: give each pixel to one object.
         saved: go on from here instead of starting at `frame`.
+
+    Attributes:
+        between_frames: the session is whole; it is not after an error in the middle of a frame.
     """
 
     def __init__(
@@ -105,11 +120,16 @@ class Traversal:
         options = SessionOptions(num_frames=source.num_frames, non_overlapping=non_overlapping)
         self.session = Session(model, policy_factory(policy), size, input_size(model.config, *size), options)
         self._started = saved is not None
+        self._live = source.num_frames is None
+        self.between_frames = True
         # A second pass starts from the prompted frame, so what it will read there must outlive the first.
         self._pivots = (frame,) if len(self.passes) > 1 else ()
         if saved is not None:
             saved.restore(self.session)
-            self.passes = [Pass(**entry) for entry in saved.note["passes"]]
+            try:
+                self.passes = [Pass(**entry) for entry in saved.note["passes"]]
+            except (KeyError, TypeError) as error:
+                raise CheckpointError(f"{saved.path} does not say what is left to do") from error
 
     def steps(self) -> Generator[tuple[Frame, FrameResult], None, None]:
         """Frames and their masks; decoding and resizing run ahead in a thread.
@@ -119,11 +139,14 @@ class Traversal:
         """
         while self.passes:
             current = self.passes[0]
-            ready = prefetch(((frame, self._pixels(frame)) for frame in current.frames(self.source)), AHEAD)
+            pictures = ((frame, self._pixels(frame)) for frame in current.frames(self.source))
+            ready = prefetch(pictures, AHEAD_LIVE if self._live else AHEAD)
             with closing(ready):
                 for frame, pixels in ready:
+                    self.between_frames = False
                     result = self._advance(frame.index, pixels, current.reverse)
                     self.passes[0] = current.after(frame.index)
+                    self.between_frames = True
                     yield frame, result
             self.passes.pop(0)
         if not self._started:
@@ -149,11 +172,18 @@ class Traversal:
 
     @torch.inference_mode()
     def _advance(self, index: int, pixels: Tensor, reverse: bool) -> FrameResult:
-        image = self.model.encode_image(pixels)
+        encoded: list[ImageFeatures] = []
+
+        def features_of(_: int) -> ImageFeatures:
+            if not encoded:
+                encoded.append(self.model.encode_image(pixels))
+            return encoded[0]
+
         if not self._started:
-            if index != self.frame:
+            if index != self.frame and not self._live:
                 raise VideoError(f"frame {self.frame} is damaged and cannot be decoded", "prompt another frame")
-            self.session.prompt(index, image, self.prompts)
-            self.session.commit(lambda _: image)
+            said = self.session.prompt(index, features_of(index), self.prompts)
+            self.session.commit(features_of)
             self._started = True
-        return self.session.advance(index, image, reverse, self._pivots)
+            return self.session.advance(index, features_of, reverse, self._pivots).updated(said)
+        return self.session.advance(index, features_of, reverse, self._pivots)

@@ -36,6 +36,12 @@ class Prompt:
     def check(self, height: int, width: int) -> None:
         """Raise `PromptError` unless the prompt can mean an object on a frame of that size."""
         name = f"object {self.object_id}"
+        if isinstance(self.object_id, bool) or not isinstance(self.object_id, int | np.integer):
+            raise PromptError(f"an object is called {self.object_id!r}", "object ids are whole numbers")
+        if any(len(point) != 2 for point in self.points_xy_px):
+            raise PromptError(
+                f"{name} has points {list(self.points_xy_px)}", "a point is (x, y); labels go beside them"
+            )
         spoken = bool(len(self.points_xy_px)) or self.box_xyxy_px is not None
         if self.mask is not None and spoken:
             raise PromptError(f"{name} has a mask and points or a box on one frame", "give one or the other")
@@ -43,7 +49,7 @@ class Prompt:
             raise PromptError(f"the prompt of {name} is empty", "give points, a box or a mask")
         if self.mask is not None:
             self._check_mask(self.mask, height, width, name)
-        if self.labels and len(self.labels) != len(self.points_xy_px):
+        if len(self.labels) and len(self.labels) != len(self.points_xy_px):
             raise PromptError(
                 f"{name} has {len(self.points_xy_px)} points and {len(self.labels)} labels", "give as many"
             )
@@ -103,7 +109,7 @@ class ClickSet:
             PromptError: a box after earlier clicks, which the model has never seen.
         """
         points = np.asarray(prompt.points_xy_px, dtype=np.float32).reshape(-1, 2)
-        labels = np.asarray(prompt.labels or [POSITIVE] * len(points), dtype=np.int64)
+        labels = np.asarray(prompt.labels if len(prompt.labels) else [POSITIVE] * len(points), dtype=np.int64)
         if prompt.box_xyxy_px is not None:
             if prompt.keep_earlier and earlier is not None:
                 raise PromptError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,11 @@ class ObjectMasks:
     chosen: int
     pointer_c: Tensor
 
+    @property
+    def chosen_logits_hw(self) -> Tensor:
+        """(4h, 4w) the chosen candidate as decoded; `mask_logits_hw` may have its holes filled."""
+        return self.candidate_logits_mhw[self.chosen]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
@@ -52,6 +57,10 @@ class FrameResult:
     objects: dict[int, ObjectMasks]
     video_size: tuple[int, int]
     non_overlapping: bool = False
+
+    def updated(self, said: FrameResult) -> FrameResult:
+        """This result with what was just said of some of its objects, which has all their candidates."""
+        return replace(self, objects={**self.objects, **said.objects})
 
     @property
     def object_ids(self) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from maskscope.tracking.session import ObjectTrack, Session, SessionOptions
 from maskscope.tracking.tracker import Tracker
 
 FORMAT = "maskscope.session/2"
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 _TENSORS = ("features_khw", "pointer_c", "mask_logits_hw")
 
 
@@ -119,14 +120,18 @@ class SavedSession:
         """Fill an empty session with the saved objects.
 
         Raises:
-            CheckpointError: the session's model has another configuration than the one it was saved with.
+            CheckpointError: the session's model has another configuration than the one it was saved with, or the file
+                is damaged.
         """
         if self._state["model"] != json.loads(json.dumps(session.model.config.to_dict())):
             raise CheckpointError(
                 f"{self.path} was saved with another model", f"load the {self._state['model']['family']} it came from"
             )
-        for name, described in self._state["objects"].items():
-            session.tracks[int(name)] = _rebuild(described, self._tensors, session)
+        try:
+            tracks = {int(i): _rebuild(text, self._tensors, session) for i, text in self._state["objects"].items()}
+        except _MALFORMED as error:
+            raise _damaged(self.path, error) from error
+        session.tracks.update(tracks)
 
 
 def read_session(path: str | Path) -> SavedSession:
@@ -143,12 +148,24 @@ def read_session(path: str | Path) -> SavedSession:
                 raise CheckpointError(f"{path} is no saved session of this version", f"expected {FORMAT}")
             state: dict[str, Any] = json.loads(metadata["state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        options = state["options"] | {"memory_dtype": getattr(torch, state["options"]["memory_dtype"])}
+        height, width = (int(side) for side in state["video_size"])
+        if not (isinstance(state["note"], dict) and isinstance(state["objects"], dict) and "model" in state):
+            raise TypeError("parts of the state are of another kind")
+        return SavedSession(
+            path, state["note"], str(state["policy"]), SessionOptions(**options), (height, width), state, tensors
+        )
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} is no saved session ({error})", "give a file written by save_tracker") from None
-    options = state["options"] | {"memory_dtype": getattr(torch, state["options"]["memory_dtype"])}
-    height, width = state["video_size"]
-    return SavedSession(
-        path, state["note"], state["policy"], SessionOptions(**options), (height, width), state, tensors
+    except _MALFORMED as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is a damaged session ({type(error).__name__}: {error})", "give a file written by save_tracker"
     )
 
 
@@ -175,7 +192,8 @@ def _rebuild(described: dict[str, Any], tensors: dict[str, Tensor], session: Ses
         parts = {name: tensors.get(f"{entry['key']}/{name}") for name in _TENSORS}
         parts = {name: tensor if tensor is None else tensor.to(device) for name, tensor in parts.items()}
         pointer = parts.pop("pointer_c")
-        assert pointer is not None
+        if pointer is None:
+            raise KeyError(f"{entry['key']}/pointer_c")
         track.bank.write(FrameMemory(FrameSummary(**entry["summary"]), pointer_c=pointer, **parts))
     for t, (points, labels) in described["clicks"].items():
         track.clicks[int(t)] = ClickSet(

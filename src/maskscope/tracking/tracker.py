@@ -20,6 +20,9 @@ from maskscope.tracking.session import Session, SessionOptions
 class Tracker:
     """Follow objects through a stream of frames.
 
+    Memory is bounded: what the policy can never read again is dropped. Frames prompted by the user are never dropped,
+    so a stream that is prompted again and again grows with the number of prompts.
+
     Args:
         model: from `maskscope.load_model`.
         policy: name of a memory policy.
@@ -39,10 +42,12 @@ class Tracker:
         options: SessionOptions | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
+        policy_factory(policy)
         self.model, self.policy, self.options = model, policy, options or SessionOptions()
         self.observers = list(observers)
         self.frame_index = -1  # of the frame at hand
         self._session: Session | None = None
+        self._frame: RgbFrame | None = None  # at hand; encoded when first needed
         self._features: ImageFeatures | None = None
 
     @property
@@ -80,16 +85,18 @@ class Tracker:
                 f"frame {self.frame_index + 1} is {size[1]} x {size[0]}, the frames before were {width} x {height}",
                 "resize it, or start another tracker",
             )
-        for prompt in prompts:
-            prompt.check(*size)
+        session.check(prompts)
         self.settle()
-        index = self.frame_index + 1
-        features = self._encode(frame_rgb, session)
-        if prompts:
-            session.prompt(index, features, prompts)
-        self.frame_index, self._features = index, features
-        session.commit(self._features_at)
-        return session.advance(index, features, reverse=False)
+        before = (self.frame_index, self._frame, self._features)
+        self.frame_index, self._frame, self._features = self.frame_index + 1, frame_rgb, None
+        try:
+            said = session.prompt(self.frame_index, self._features_at(self.frame_index), prompts) if prompts else None
+            session.commit(self._features_at)
+            result = session.advance(self.frame_index, self._features_at)
+        except BaseException:
+            self.frame_index, self._frame, self._features = before
+            raise
+        return result.updated(said) if said is not None else result
 
     @torch.inference_mode()
     def correct(self, prompts: Sequence[Prompt]) -> FrameResult:
@@ -111,15 +118,13 @@ class Tracker:
         self._session = Session(self.model, policy_factory(self.policy), video_size, size, self.options, self.observers)
         return self._session
 
-    def _encode(self, frame_rgb: RgbFrame, session: Session) -> ImageFeatures:
-        return self.model.encode_image(
-            frame_tensor(frame_rgb, session.input_size, self.model.device, self.model.fine_dtype)
-        )
-
     def _features_at(self, frame_index: int) -> ImageFeatures:
-        if frame_index != self.frame_index or self._features is None:
+        if frame_index != self.frame_index or self._frame is None:
             raise PromptError(
                 f"frame {frame_index} is no longer held, the stream is at {self.frame_index}",
                 "use VideoTracker to go back in a file",
             )
+        if self._features is None:
+            pixels = frame_tensor(self._frame, self.session.input_size, self.model.device, self.model.fine_dtype)
+            self._features = self.model.encode_image(pixels)
         return self._features

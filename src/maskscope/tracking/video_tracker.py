@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 
-from maskscope.errors import PromptError
+from maskscope.errors import PromptError, VideoError
 from maskscope.memory.policies import policy_factory
 from maskscope.model import SAM2
 from maskscope.model.outputs import ImageFeatures
@@ -20,7 +20,7 @@ from maskscope.tracking.session import Session, SessionOptions
 
 
 class FrameSequence(Protocol):
-    """Frames by position: a list of arrays, a folder, a file that can seek."""
+    """Frames by position: a list of arrays, or what `maskscope.open_video` gives for a file or folder."""
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -34,8 +34,19 @@ class FrameSequence(Protocol):
 class VideoTracker:
     """Follow objects through a video whose frames can be had in any order.
 
-    By default it keeps what another propagation from a prompted frame may read and forgets the rest;
-    `SessionOptions(keep_all=True)` keeps everything, so that any tracked frame can be corrected.
+    As in the reference nothing is forgotten by default, so any frame can be corrected and memory grows by about 0.75 MB
+    a frame and object at 1024 x 1024. With `SessionOptions(keep_all=False)` it stays bounded: only what another
+    propagation from a prompted frame may read is kept, and tracked frames cannot be corrected later.
+
+    Args:
+        model: from `maskscope.load_model`.
+        frames: a list of (H, W, 3) uint8 arrays, or an opened file or folder.
+        policy: name of a memory policy.
+        options: see `SessionOptions`; `num_frames` is set here.
+        observers: called with every stage's output.
+
+    Raises:
+        VideoError: there are no frames.
     """
 
     def __init__(
@@ -47,22 +58,30 @@ class VideoTracker:
         observers: Sequence[Observer] = (),
     ) -> None:
         if len(frames) == 0:
-            raise PromptError("the video has no frames", "give at least one")
+            raise VideoError("the video has no frames", "give at least one")
         height, width = frames[0].shape[:2]
         self.model, self.frames = model, frames
-        options = replace(options or SessionOptions(), num_frames=len(frames))
+        options = replace(options or SessionOptions(keep_all=True), num_frames=len(frames))
         size = (height, width)
         self.session = Session(model, policy_factory(policy), size, input_size(model.config, *size), options, observers)
         self._cached: tuple[int, ImageFeatures] | None = None
+        self._reached: set[int] = set()  # tracked at some time; only kept where memory is not
 
     @torch.inference_mode()
     def prompt(self, frame_index: int, prompts: Sequence[Prompt]) -> FrameResult:
-        """Prompt or correct objects on a frame and see the answer at once.
+        """Prompt or correct objects on a frame and see the answer at once; they enter memory when tracking goes on.
 
         Raises:
-            PromptError: no such frame, or a prompt that cannot mean an object on it.
+            PromptError: no such frame, a prompt that cannot mean an object on it, or a tracked frame that is forgotten.
         """
         self._check(frame_index)
+        for prompt in prompts:
+            known = prompt.object_id in self.session.tracks
+            if known and frame_index in self._reached and self.session.known(prompt.object_id, frame_index) is None:
+                raise PromptError(
+                    f"frame {frame_index} has been tracked and forgotten",
+                    "use SessionOptions(keep_all=True) to correct any frame",
+                )
         return self.session.prompt(frame_index, self._features(frame_index), prompts)
 
     @torch.inference_mode()
@@ -71,8 +90,10 @@ class VideoTracker:
     ) -> Iterator[FrameResult]:
         """Track all objects from `start` (the first prompted frame, or the last when backwards) to the video's end.
 
+        Prompts given while it runs count from the next frame on.
+
         Args:
-            start: first frame of the result.
+            start: first frame of the result; a prompted one where `keep_all` is off.
             reverse: towards the beginning.
             max_frames: at most so many frames after `start`.
 
@@ -84,12 +105,20 @@ class VideoTracker:
             raise PromptError("no object has been prompted", "call prompt first")
         first = start if start is not None else (prompted[-1] if reverse else prompted[0])
         self._check(first)
+        keep_all = self.session.options.keep_all
+        if not keep_all and first in self._reached and first not in prompted:
+            raise PromptError(
+                f"memory around frame {first} has been forgotten", "start at a prompted frame, or use keep_all=True"
+            )
         last = 0 if reverse else len(self.frames) - 1
         if max_frames is not None:
             last = max(last, first - max_frames) if reverse else min(last, first + max_frames)
-        self.session.commit(self._features)
         for index in range(first, last - 1, -1) if reverse else range(first, last + 1):
-            yield self.session.advance(index, self._features(index), reverse, pivots=prompted)
+            self.session.commit(self._features)
+            result = self.session.advance(index, self._features, reverse, pivots=self.session.prompted_frames())
+            if not keep_all:
+                self._reached.add(index)
+            yield result
 
     def remove(self, object_id: int) -> None:
         """Forget an object."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from maskscope.errors import PromptError
+from maskscope.errors import SettingError
 from maskscope.memory.policies.stock import StockPolicy
 from maskscope.memory.policy import MemoryPolicy
 from maskscope.model.config import MemoryConfig
@@ -19,8 +19,8 @@ def policy_factory(name: str) -> PolicyFactory:
     """The policy called `name`.
 
     Raises:
-        PromptError: there is none of that name.
+        SettingError: there is none of that name.
     """
     if name not in POLICIES:
-        raise PromptError(f"no memory policy is called {name!r}", f"choose one of {', '.join(POLICIES)}")
+        raise SettingError(f"no memory policy is called {name!r}", f"choose one of {', '.join(POLICIES)}")
     return POLICIES[name]

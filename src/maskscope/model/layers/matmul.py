@@ -7,6 +7,7 @@ where that is measured to be faster, and no gradient is wanted, products are wri
 
 from __future__ import annotations
 
+import os
 import time
 from functools import cache
 
@@ -57,7 +58,13 @@ def _as_convolution(a_nk: Tensor, b_mk: Tensor, bias_m: Tensor | None) -> Tensor
 
 @cache
 def _convolution_is_faster(num_threads: int) -> bool:
-    """Timed once for a process and number of threads, some ten milliseconds."""
+    """Timed once for a process and number of threads, some ten milliseconds.
+
+    `MASKSCOPE_CPU_PRODUCTS=linear` or `convolution` decides instead, where runs must agree to the last bit.
+    """
+    forced = os.environ.get("MASKSCOPE_CPU_PRODUCTS")
+    if forced in ("linear", "convolution"):
+        return forced == "convolution"
     if not torch.backends.mkldnn.is_available():
         return False
     a, b = torch.ones(1024, 256), torch.ones(1024, 256)
