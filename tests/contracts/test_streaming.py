@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from maskscope.model import SAM2
+from maskscope.tracking.picture import RgbFrame
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.results import FrameResult
 from maskscope.tracking.session import SessionOptions
@@ -122,12 +123,12 @@ def test_interleaved_videos_do_not_know_of_each_other(model: SAM2) -> None:
     left, right = moving_square(8), moving_square(8, height=90, width=160, seed=4)
     click = [Prompt(1, points_xy_px=[(60, 40)])]
 
-    def run(*videos: list[object]) -> list[list[FrameResult]]:
+    def run(*videos: list[RgbFrame]) -> list[list[FrameResult]]:
         trackers = [Tracker(model) for _ in videos]
         results: list[list[FrameResult]] = [[] for _ in videos]
         for index in range(8):
             for tracker, video, found in zip(trackers, videos, results, strict=True):
-                found.append(tracker.step(video[index], click if index == 0 else ()))  # type: ignore[arg-type]
+                found.append(tracker.step(video[index], click if index == 0 else ()))
         return results
 
     together, alone = run(left, right), [*run(left), *run(right)]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from _golden_cases import find_cases, preset_name, read_case
+from _golden_cases import Case, find_cases, preset_name, read_case
 from conftest import shared_folder
 from maskscope.errors import DatasetError
 from maskscope.tracking.observer import Observation
@@ -202,11 +202,10 @@ def test_a_case_that_fails_does_not_stop_the_others(
     write_case(tmp_path, "d_good")
     compare = golden.compare_case
 
-    def compare_case(case: object, *arguments: object) -> object:
-        name = case.name  # type: ignore[attr-defined]  # the benchmark is no module that mypy knows
-        if name == "c_broken":
+    def compare_case(case: Case, *arguments: object) -> object:
+        if case.name == "c_broken":
             raise RuntimeError("no such kernel")
-        return [golden.Comparison("stage_x", 0.0)] if name == "d_good" else compare(case, *arguments)
+        return [golden.Comparison("stage_x", 0.0)] if case.name == "d_good" else compare(case, *arguments)
 
     monkeypatch.setattr(golden, "compare_case", compare_case)
     assert golden.main(["--cases", str(tmp_path), "--davis", str(tmp_path)]) == 1

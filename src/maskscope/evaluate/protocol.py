@@ -246,7 +246,7 @@ def _in_step(
         if guess is missing:
             raise ShapeError(f"predictions and truth have as many frames, predictions end after {count - 1}")
         true = _label_map(truth, f"true mask of frame {count - 1}")
-        predicted = _label_map(guess, f"prediction of frame {count - 1}")  # type: ignore[arg-type]
+        predicted = _label_map(guess, f"prediction of frame {count - 1}")  # type: ignore[arg-type]  # is not `missing`
         size = size or true.shape
         if true.shape != size or predicted.shape != size:
             raise ShapeError(

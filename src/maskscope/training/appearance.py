@@ -34,14 +34,15 @@ def change_appearance(rng: np.random.Generator, frames: Pixels, ranges: Appearan
     quality = int(rng.integers(25, 80)) if rng.random() < ranges.compression else None
     for t, frame in enumerate(frames):
         matrix = colour * drift[t] if drifts else colour
-        out: Pixels = cv2.transform(frame, matrix)  # type: ignore[assignment]
+        out = np.asarray(cv2.transform(frame, matrix), np.uint8)
         if kernel is not None:
-            out = cv2.filter2D(out, -1, kernel)  # type: ignore[assignment]
+            out = np.asarray(cv2.filter2D(out, -1, kernel), np.uint8)
         if noise is not None:
-            out = cv2.add(out, np.roll(noise, int(rng.integers(0, noise.shape[0])), axis=0), dtype=cv2.CV_8U)  # type: ignore[assignment]
+            shifted = np.roll(noise, int(rng.integers(0, noise.shape[0])), axis=0)
+            out = np.asarray(cv2.add(out, shifted, dtype=cv2.CV_8U), np.uint8)
         if quality is not None:
             _, code = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])
-            out = cv2.imdecode(code, cv2.IMREAD_COLOR)  # type: ignore[assignment]
+            out = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
         frame[:] = out
 
 

@@ -33,7 +33,7 @@ def new_model(recipe: Recipe, corpus: Corpus) -> SAM2:
         sampler = ClipSampler(corpus, recipe.clips, recipe.seed + 1)
         batch = StepBatches(sampler, phase, (1.0, 0.0, 0.0))[0]
         start_matching(model, batch.images()[0], batch.masks_tbhw[0][:, None].float())
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types no call with a format alone
     return model
 
 

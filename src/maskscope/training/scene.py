@@ -73,8 +73,9 @@ def render(backdrop: Backdrop, sprites: Sequence[Sprite], size_hw: tuple[int, in
 def _warp(image: Pixels, matrix: NDArray[np.float64], size_wh: tuple[int, int], border: int) -> Pixels:
     """Bilinear; the affine path is twice as fast as the general one."""
     if abs(matrix[2, 0]) + abs(matrix[2, 1]) < 1e-9:
-        return cv2.warpAffine(image, matrix[:2] / matrix[2, 2], size_wh, flags=cv2.INTER_LINEAR, borderMode=border)  # type: ignore[return-value]
-    return cv2.warpPerspective(image, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=border)  # type: ignore[return-value]
+        affine = matrix[:2] / matrix[2, 2]
+        return np.asarray(cv2.warpAffine(image, affine, size_wh, flags=cv2.INTER_LINEAR, borderMode=border), np.uint8)
+    return np.asarray(cv2.warpPerspective(image, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=border), np.uint8)
 
 
 def _draw(image: Pixels, matrix: NDArray[np.float64], frame: Pixels, mask: Masks, is_target: bool) -> None:

@@ -64,7 +64,7 @@ def _shrink(sprite: Pixels) -> Pixels:
     if side <= MAX_SIDE_PX:
         return sprite
     factor = MAX_SIDE_PX / side
-    return cv2.resize(sprite, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    return np.asarray(cv2.resize(sprite, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _from_still(corpus: Corpus, name: str) -> list[Pixels]:
@@ -105,5 +105,5 @@ def bend(rng: np.random.Generator, sprite: Pixels, n_frames: int, spread: float 
     out = []
     for path in paths:
         field = cv2.resize(path.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-        out.append(cv2.remap(sprite, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR))
-    return out  # type: ignore[return-value]
+        out.append(np.asarray(cv2.remap(sprite, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR), np.uint8))
+    return out
