@@ -5,7 +5,8 @@
 
 Every frame is tracked by each contender before the next frame begins, so a drift of the machine's speed hits all alike.
 Reported is the steady state (memory full): seconds a frame, median and range, and the ratio to `transformers` frame by
-frame. Masks are compared too: float32 with `transformers`, bfloat16 with float32.
+frame. Masks are compared too: float32 with `transformers`, bfloat16 with float32. With --check, the exit code is 1 when
+a figure falls short of what is promised.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from _table import command_line
 from maskscope.data.video import open_video
 from maskscope.model import PRESETS, SAM2
 from maskscope.model.checkpoints import load_model
@@ -34,6 +36,10 @@ from maskscope.tracking.tracker import Tracker
 
 MEMORY_FULL = 7  # frames after the prompt from which on memory has its full size
 PRESET = "sam2.1-hiera-tiny"
+
+LEAST_TIMES_AS_FAST = {"maskscope float32": 1.6, "maskscope bfloat16": 3.0}  # as transformers, median
+MOST_LOGIT_DIFFERENCE = 0.02  # float32 to transformers
+LEAST_IOU = 0.99  # bfloat16 to float32, of the worst frame
 
 Step = Callable[[int], np.ndarray]  # frame number -> (256, 256) logits
 
@@ -69,7 +75,7 @@ def theirs(model: SAM2, frames: list[np.ndarray], mask: np.ndarray) -> Step:
     from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
     reference = Sam2VideoModel(Sam2VideoConfig()).eval()
-    reference.load_state_dict(from_ours(model.state_dict(), "transformers"), strict=False)
+    reference.load_state_dict(from_ours(model.state_dict(), "transformers"), strict=True)
     size, cpu = model.config.image_size, torch.device("cpu")
     pixels = [frame_tensor(frame, size, cpu, torch.float32) for frame in frames]
     height, width = frames[0].shape[:2]
@@ -104,6 +110,20 @@ def read_frames(folder: Path | None, count: int) -> tuple[list[np.ndarray], np.n
     return [frame.rgb for frame in open_video(clip.video_path).frames(0, count)], clip.masks[0] == clip.object_ids[0]
 
 
+def shortfalls(times_as_fast: dict[str, float], worst_logit_difference: float, lowest_iou: float) -> list[str]:
+    """What is below what is promised, one line each; not a number is below."""
+    found = [
+        f"{name} is {times_as_fast[name]:.2f} times as fast as transformers, expected at least {least}"
+        for name, least in LEAST_TIMES_AS_FAST.items()
+        if not times_as_fast[name] >= least
+    ]
+    if not worst_logit_difference <= MOST_LOGIT_DIFFERENCE:
+        found.append(f"float32 logits differ by {worst_logit_difference:.4f}, expected at most {MOST_LOGIT_DIFFERENCE}")
+    if not lowest_iou >= LEAST_IOU:
+        found.append(f"bfloat16 masks have IoU {lowest_iou:.4f} to float32, expected at least {LEAST_IOU}")
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", help="released checkpoint of the tiny model, name or file; default: stand-in")
@@ -111,6 +131,7 @@ def main() -> int:
     parser.add_argument("--mask", type=Path, help="mask of the first frame")
     parser.add_argument("--count", type=int, default=16, help="frames to track")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--check", action="store_true", help="exit code 1 short of the promised speed or agreement")
     arguments = parser.parse_args()
     if arguments.count <= MEMORY_FULL + 1:
         parser.error(f"--count must be more than {MEMORY_FULL + 1}, for memory to be full")
@@ -126,7 +147,7 @@ def main() -> int:
     }
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     agreement: dict[str, list[float]] = {"float32 to transformers": [], "bfloat16 to float32": []}
-    worst = 0.0
+    differences: list[float] = []
     for index in range(len(frames)):
         logits = {}
         for name, step in contenders.items():
@@ -136,13 +157,14 @@ def main() -> int:
         reference, fine, coarse = logits.values()
         agreement["float32 to transformers"].append(iou(fine, reference))
         agreement["bfloat16 to float32"].append(iou(coarse, fine))
-        worst = max(worst, float(np.abs(fine - reference).max()))
+        differences.append(float(np.abs(fine - reference).max()))
         print(f"frame {index}: " + ", ".join(f"{n} {s[-1]:.2f} s" for n, s in seconds.items()), file=sys.stderr)
 
+    worst = float(np.max(differences))  # unlike max, not a number if one of them is none
     steady = {name: times[MEMORY_FULL + 1 :] for name, times in seconds.items()}
     base = steady["transformers float32"]
     record: dict[str, object] = {
-        "command": "python benchmarks/tracking.py " + " ".join(sys.argv[1:]),
+        "command": command_line(),
         "model": PRESET,
         "frames": len(frames),
         "steady_frames": len(base),
@@ -153,22 +175,27 @@ def main() -> int:
         "lowest_iou": {name: min(values) for name, values in agreement.items()},
     }
     print(f"{'':24}{'s/frame':>9}{'min':>8}{'max':>8}{'times as fast':>15}{'min':>7}{'max':>7}")
+    times_as_fast: dict[str, float] = {}
     for name, times in steady.items():
         ratios = [b / t for b, t in zip(base, times, strict=True)]
         row = {"median_s": statistics.median(times), "min_s": min(times), "max_s": max(times)}
         row |= {"ratio_median": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
         record[name] = row
+        times_as_fast[name] = row["ratio_median"]
         print(
             f"{name:24}{row['median_s']:9.2f}{row['min_s']:8.2f}{row['max_s']:8.2f}"
             f"{row['ratio_median']:15.2f}{row['ratio_min']:7.2f}{row['ratio_max']:7.2f}"
         )
-    print(
-        f"float32: logits within {worst:.4f} of transformers, mask IoU at least {min(agreement['float32 to transformers']):.4f}"
-    )
-    print(f"bfloat16: mask IoU to float32 at least {min(agreement['bfloat16 to float32']):.4f}")
+    fine_iou = min(agreement["float32 to transformers"])
+    print(f"float32: logits within {worst:.4f} of transformers, mask IoU at least {fine_iou:.4f}")
+    coarse_iou = min(agreement["bfloat16 to float32"])
+    print(f"bfloat16: mask IoU to float32 at least {coarse_iou:.4f}")
     if arguments.json:
         arguments.json.write_text(json.dumps(record, indent=1) + "\n")
-    return 0
+    below = shortfalls(times_as_fast, worst, coarse_iou) if arguments.check else []
+    for line in below:
+        print(f"falls short: {line}", file=sys.stderr)
+    return 1 if below else 0
 
 
 if __name__ == "__main__":
