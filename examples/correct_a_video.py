@@ -17,7 +17,6 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 def main() -> None:
     clip = demo_clip()
-    frames = [frame.rgb for frame in open_video(clip.video_path).frames(0, LENGTH)]
     options = SessionOptions(keep_all=True, corrections_are_prompts=True)
     tracker = VideoTracker(load_model(), open_video(clip.video_path), options=options)
 

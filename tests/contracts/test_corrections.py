@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from maskscope.errors import PromptError, ShapeError
+from maskscope.errors import PromptError, ShapeError, VideoError
 from maskscope.model import SAM2
 from maskscope.tracking.observer import Observation
 from maskscope.tracking.prompts import Prompt
@@ -173,7 +173,7 @@ def test_frames_are_asked_for_sensibly(model: SAM2) -> None:
         next(tracker.propagate(-1))
     assert [r.frame_index for r in tracker.propagate(max_frames=2)] == [3, 4, 5]
     assert [r.frame_index for r in tracker.propagate(reverse=True, max_frames=1)] == [3, 2]
-    with pytest.raises(PromptError, match="the video has no frames"):
+    with pytest.raises(VideoError, match="the video has no frames"):
         VideoTracker(model, [])
 
 
@@ -188,3 +188,14 @@ def test_a_refused_frame_is_not_taken(model: SAM2) -> None:
     with pytest.raises(ShapeError, match="frame 1 is 64 x 128, the frames before were 128 x 128"):
         tracker.step(FRAMES[1][:, :64])
     assert tracker.step(FRAMES[1]).frame_index == 1
+
+
+def test_what_was_forgotten_is_not_corrected_in_silence(model: SAM2) -> None:
+    tracker = VideoTracker(model, moving_square(45), options=SessionOptions(keep_all=False))
+    tracker.prompt(0, [POINT])
+    for _ in tracker.propagate():
+        pass
+    with pytest.raises(PromptError, match=r"frame 20 has been tracked and forgotten; use .*keep_all=True"):
+        tracker.prompt(20, [SECOND])
+    with pytest.raises(PromptError, match="memory around frame 20 has been forgotten"):
+        next(tracker.propagate(20))

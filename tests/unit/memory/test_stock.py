@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskscope.errors import PromptError
+from maskscope.errors import SettingError
 from maskscope.memory.bank import Eviction, FrameMemory, FrameSummary, MemoryBank
 from maskscope.memory.policies import POLICIES, policy_factory
 from maskscope.memory.policies.stock import StockPolicy, closest_prompted
@@ -253,7 +253,7 @@ def test_prompted_frames_are_never_dropped() -> None:
 
 def test_policies_by_name() -> None:
     assert policy_factory("stock") is StockPolicy
-    with pytest.raises(PromptError, match=r"no memory policy is called 'stok'; choose one of .*stock"):
+    with pytest.raises(SettingError, match=r"no memory policy is called 'stok'; choose one of .*stock"):
         policy_factory("stok")
     assert "stock" in POLICIES
     policy = StockPolicy(CONFIG)
