@@ -25,6 +25,8 @@ Say on one frame which object is meant: by a point on it, a box around it, or a 
 frame: overlay.mp4 to look at, masks/00000.png (objects by number, in the colours of DAVIS), masks.jsonl (COCO \
 run lengths, with scores) and run.json (how it was done).
 
+Mask pictures are numbered in five digits, or as many as the last frame of a longer video needs.
+
 Ctrl-C stops and saves; the same command goes on where it stopped.
 
 Examples:
@@ -136,13 +138,21 @@ def track(
     no_overlay: Annotated[
         bool, typer.Option("--no-overlay", help="Write masks only, no video.", rich_help_panel=_RESULTS)
     ] = False,
+    no_masks: Annotated[
+        bool,
+        typer.Option(
+            "--no-masks",
+            help="Write no mask pictures, for streams of days; masks.jsonl holds the same.",
+            rich_help_panel=_RESULTS,
+        ),
+    ] = False,
     non_overlapping: Annotated[
         bool,
         typer.Option("--non-overlapping", help="Give each pixel to one object at most.", rich_help_panel=_RESULTS),
     ] = False,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace earlier results in DIR.", rich_help_panel=_RESULTS),
+        typer.Option("--overwrite", help="Start over, whatever is in DIR.", rich_help_panel=_RESULTS),
     ] = False,
     save_every: Annotated[
         float,
@@ -167,6 +177,7 @@ def track(
         max_frames=max_frames,
         non_overlapping=non_overlapping,
         overlay=not no_overlay,
+        masks=not no_masks,
     )
     video = open_video(source)
     prompts = gather_prompts(point or (), box or (), mask, (video.height, video.width), resize_mask)
@@ -187,17 +198,20 @@ def track(
         typer.echo(_told(summary, options))
         return
     after = "run the same command to go on" if summary.resumable else f"what came so far is in {summary.folder}"
-    typer.echo(f"stopped at frame {summary.next_frame}; {after}", err=True)
+    where = "while drawing" if summary.next_frame is None else f"at frame {summary.next_frame}"
+    typer.echo(f"stopped {where}; {after}", err=True)
     raise typer.Exit(stop.exit_code)
 
 
 def default_folder(source: str) -> Path:
     """A folder here, named after the input."""
-    stem = Path(source.rstrip("/\\")).stem if "://" not in source else source.partition("://")[2].rpartition("@")[2]
+    from maskscope.data.stream import without_password
+
+    stem = without_password(source).partition("://")[2] if "://" in source else Path(source.rstrip("/\\")).stem
     return Path((re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "video") + "-tracked")
 
 
 def _told(summary: TrackSummary, options: TrackOptions) -> str:
     rate = f" at {summary.fps:.1f} a second" if summary.fps else ""
-    shown = summary.folder / "overlay.mp4" if options.overlay else summary.folder / "masks"
-    return f"{summary.num_frames} frames{rate}; look at {shown}"
+    shown = "overlay.mp4" if options.overlay else "masks" if options.masks else "masks.jsonl"
+    return f"{summary.num_frames} frames{rate}; look at {summary.folder / shown}"

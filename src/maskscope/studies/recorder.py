@@ -23,6 +23,7 @@ from maskscope.studies.result_folder import ResultFolder
 from maskscope.tracking.results import FrameResult
 
 PENDING = 4  # frames that may wait for each writer; their pictures are in memory meanwhile
+MASK_DIGITS = 5  # of a mask picture's name, as in DAVIS
 USUAL_FPS = 25.0  # of sources that do not say
 
 
@@ -89,19 +90,31 @@ class Recorder:
     Args:
         folder: where to.
         fps: frames per second of the source, if it says.
-        overlay: also draw the masks over the picture.
         written: what an earlier, interrupted run has left; what it wrote beyond that is written over.
+        overlay: also draw the masks over the picture.
+        masks: also write a mask picture for each frame.
+        num_frames: length of the source, if known; names of mask pictures have the digits it needs, at least five.
     """
 
-    def __init__(self, folder: ResultFolder, fps: float | None, overlay: bool, written: Written | None = None) -> None:
+    def __init__(
+        self,
+        folder: ResultFolder,
+        fps: float | None,
+        written: Written | None = None,
+        *,
+        overlay: bool = True,
+        masks: bool = True,
+        num_frames: int | None = None,
+    ) -> None:
         self.folder, self._fps, self._overlay = folder, fps or USUAL_FPS, overlay
         self.written = written or Written()
         self._stack = ExitStack()
         self._records = RleWriter(folder.records, overwrite=True, keep_bytes=self.written.record_bytes or None)
-        self._writers = [
-            self._stack.enter_context(AsyncWriter(_Records(self._records), PENDING)),
-            self._stack.enter_context(AsyncWriter(_Pictures(MaskPngWriter(folder.masks, overwrite=True)), PENDING)),
-        ]
+        self._writers = [self._stack.enter_context(AsyncWriter(_Records(self._records), PENDING))]
+        if masks:
+            digits = max(MASK_DIGITS, len(str((num_frames or 1) - 1)))
+            pictures = _Pictures(MaskPngWriter(folder.masks, overwrite=True), digits)
+            self._writers.append(self._stack.enter_context(AsyncWriter(pictures, PENDING)))
         self._part: Path | None = None
 
     def write(self, frame: Frame, result: FrameResult) -> None:
@@ -142,7 +155,7 @@ class Recorder:
         self.written.record_bytes = self._records.written_bytes
 
     def join_overlay(self) -> None:
-        """Make one video of the parts that interruptions have left; after `close`.
+        """Make one video of the parts that interruptions have left, which stay; after `close`, again if need be.
 
         Raises:
             VideoError: the parts do not fit together.
@@ -151,8 +164,6 @@ class Recorder:
         parts = [VideoPart(self.folder.path / name, count, start_s) for name, count, start_s in self.written.parts]
         if len(parts) > 1:
             join_videos(parts, self.folder.overlay)
-        for part in self.folder.path.glob("overlay-[0-9]*.mp4"):
-            part.unlink()
 
     def _open_part(self, frame: Frame) -> None:
         self._part = self.folder.overlay_part(frame.index) if self.written.parts else self.folder.overlay
@@ -194,9 +205,10 @@ class _Records:
 @dataclass(frozen=True, slots=True)
 class _Pictures:
     writer: MaskPngWriter
+    digits: int
 
     def write(self, scene: Scene) -> None:
-        self.writer.write(scene.labels_hw, scene.frame.index)
+        self.writer.write(scene.labels_hw, scene.frame.index, f"{scene.frame.index:0{self.digits}d}")
 
     def close(self) -> None:
         self.writer.close()

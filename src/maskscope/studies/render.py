@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+from array import array
+from collections.abc import Generator
 from itertools import groupby
 from pathlib import Path
 
@@ -18,27 +18,26 @@ from maskscope.data.rle import read_rle
 from maskscope.data.source import VideoSource
 
 
-def sort_records(path: Path) -> None:
-    """Put the lines of a mask file into order of frames; the file is replaced whole.
+def sort_records(path: Path, target: Path) -> None:
+    """Copy a mask file with its lines in order of frames; memory holds 16 bytes for each line.
 
     Raises:
         OutputError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.part")
-    with writing(path), path.open("rb") as lines:
-        places: list[tuple[int, int]] = []
+    with writing(target), path.open("rb") as lines:
+        frames, offsets = array("q"), array("q")
         offset = 0
         for line in lines:
-            places.append((int(json.loads(line)["frame"]), offset))
+            frames.append(int(json.loads(line)["frame"]))
+            offsets.append(offset)
             offset += len(line)
-        with beside.open("wb") as ordered:
-            for _, place in sorted(places):
-                lines.seek(place)
+        with target.open("wb") as ordered:
+            for place in np.argsort(np.asarray(frames), kind="stable"):
+                lines.seek(offsets[place])
                 ordered.write(lines.readline())
-        os.replace(beside, path)
 
 
-def render_overlay(source: VideoSource, records: Path, target: Path, fps: float) -> Iterator[int]:
+def render_overlay(source: VideoSource, records: Path, target: Path, fps: float) -> Generator[int]:
     """Draw a sorted mask file over its video; hands out the number of frames done after each.
 
     Args:

@@ -13,7 +13,7 @@ from maskscope.data.output import writing
 from maskscope.errors import OutputError
 
 FORMAT: Final = "maskscope.run/1"
-Status = Literal["running", "stopped", "finished"]
+Status = Literal["running", "stopped", "broken", "failed", "finished"]
 Json = dict[str, Any]
 
 
@@ -22,6 +22,9 @@ class ResultFolder:
 
     `run.json` says what was asked for (`request`: two runs with the same request give the same masks), how far it
     came (`status`) and how it was done; `session.safetensors` is there while the run can be resumed.
+
+    Status: `running` (also after the process was killed), `stopped` on request, `broken` when a live stream ended with
+    an error, `failed` on any other error, `finished`.
 
     Args:
         path: the folder; need not exist.
@@ -32,8 +35,10 @@ class ResultFolder:
         self.overlay = self.path / "overlay.mp4"
         self.masks = self.path / "masks"
         self.records = self.path / "masks.jsonl"
+        self.ordered_records = self.path / ".masks.jsonl.part"
         self.run = self.path / "run.json"
         self.session = self.path / "session.safetensors"
+        self.next_session = self.path / ".session.safetensors.part"
 
     def overlay_part(self, frame: int) -> Path:
         """The overlay from a frame on, of a run that was resumed there."""
@@ -44,34 +49,39 @@ class ResultFolder:
 
         Args:
             request: what the run is asked for, as plain JSON values.
-            overwrite: results of a finished or of another run may be destroyed.
+            overwrite: start afresh whatever is there.
 
         Returns:
             The content of `run.json` of an unfinished run of the same request, to go on with; None to start afresh.
 
         Raises:
-            OutputError: the folder holds results of a finished or of another run, or is no folder.
+            OutputError: the folder holds results that starting afresh would destroy, or is no folder.
         """
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"{self.path} is a file, expected a folder", "name another with --out")
         taken = [path.name for path in (self.run, self.overlay, self.masks, self.records) if path.exists()]
-        earlier = self._earlier()
-        different = [] if earlier is None else _different(earlier["request"], json.loads(json.dumps(request)))
-        finished = earlier is not None and earlier["status"] == "finished"
-        if earlier is not None and not different and not finished:
-            return earlier if self.session.exists() else None
         if overwrite or not taken:
             return None
         remedy = "name another folder with --out, or add --overwrite"
+        earlier = self._earlier()
         if earlier is None:
             raise OutputError(f"{self.path} holds {', '.join(taken)} that no known run has written", remedy)
+        different = _different(earlier["request"], json.loads(json.dumps(request)))
         if different:
             raise OutputError(f"{self.path} holds the results of another run (other {', '.join(different)})", remedy)
-        raise OutputError(f"{self.path} holds the finished results of this very run", f"{remedy} to do it again")
+        if earlier["status"] == "finished":
+            raise OutputError(f"{self.path} holds the finished results of this very run", f"{remedy} to do it again")
+        if self.session.exists():
+            return earlier
+        if self._holds_frames():
+            raise OutputError(
+                f"{self.path} holds the first part of this very run, which left no state to go on from", remedy
+            )
+        return None
 
     def holds(self, path: Path) -> bool:
         """Whether writing results would destroy what is at `path`."""
-        ours = (self.overlay, self.masks, self.records, self.run, self.session)
+        ours = (self.overlay, self.masks, self.records, self.ordered_records, self.run, self.session)
         return path.resolve() in {mine.resolve() for mine in ours}
 
     def clear(self) -> None:
@@ -81,18 +91,24 @@ class ResultFolder:
                 "overlay.mp4",
                 "overlay-[0-9]*.mp4",
                 ".overlay.mp4.part",
-                "masks.jsonl",
-                ".masks.jsonl.part",
             ):
                 for path in self.path.glob(pattern):
                     path.unlink()
-            for path in (self.session, self.run):
+            for path in (self.records, self.ordered_records, self.session, self.next_session, self.run):
                 path.unlink(missing_ok=True)
             if self.masks.is_dir():
                 for path in (*self.masks.glob("[0-9]*.png"), *self.masks.glob(".[0-9]*.png.part")):
                     path.unlink()
                 with contextlib.suppress(OSError):  # something else is in it
                     self.masks.rmdir()
+
+    def tidy(self, parts: bool) -> None:
+        """Remove what only an unfinished run needs: the session, and (`parts`) stretches of an overlay now whole."""
+        with writing(self.path):
+            for path in (self.session, self.next_session):
+                path.unlink(missing_ok=True)
+            for part in self.path.glob("overlay-[0-9]*.mp4") if parts else ():
+                part.unlink()
 
     def write_run(self, status: Status, content: Mapping[str, Any]) -> None:
         """Write `run.json`, whole or not at all.
@@ -106,6 +122,11 @@ class ResultFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             beside.write_text(text, encoding="utf-8")
             os.replace(beside, self.run)
+
+    def _holds_frames(self) -> bool:
+        """Whether any frame's result is there; an empty file or folder is none."""
+        files = (self.records, *self.path.glob("overlay*.mp4"), *self.masks.glob("[0-9]*.png"))
+        return any(path.is_file() and path.stat().st_size > 0 for path in files)
 
     def _earlier(self) -> Json | None:
         try:

@@ -1,33 +1,32 @@
-"""Follow objects through a video and write what comes of it: the work behind `maskscope track`."""
+"""Follow objects through a video and write what comes of it: the door to `maskscope track`."""
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import torch
 
+from maskscope import __version__
 from maskscope.data.source import VideoSource
 from maskscope.data.video import open_video
-from maskscope.errors import OutputError, PromptError, VideoError
+from maskscope.errors import CheckpointError, OutputError, PromptError, VideoError
 from maskscope.memory.policies import policy_factory
 from maskscope.model import SAM2
 from maskscope.model.checkpoints import load_model
 from maskscope.model.precision import preferred_dtype
+from maskscope.studies.folder_lock import folder_lock
 from maskscope.studies.passes import Direction, Pass, Traversal, plan_passes
-from maskscope.studies.recorder import USUAL_FPS, Recorder, Written, as_json, from_json
-from maskscope.studies.render import render_overlay, sort_records
+from maskscope.studies.recorder import Written, from_json
 from maskscope.studies.result_folder import Json, ResultFolder
-from maskscope.studies.run_facts import Clock, describe, facts, identity
+from maskscope.studies.run import Progress, Run, TrackSummary
+from maskscope.studies.run_facts import describe, facts, identity
 from maskscope.tracking.prompts import POSITIVE, Prompt
-from maskscope.tracking.saving import read_session
+from maskscope.tracking.saving import SavedSession, read_session
 
-log = logging.getLogger(__name__)
+__all__ = ["Progress", "TrackOptions", "TrackSummary", "check_prompts", "track_video"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -46,9 +45,11 @@ class TrackOptions:
         policy: name of a memory policy.
         frame: number of the frame that the prompts are for.
         direction: from there towards the end, towards the beginning, or both.
-        max_frames: at most so many frames in each direction, the prompted one included.
+        max_frames: at most so many frames in each direction, the prompted one included; of a live stream those that
+            it left out count, too.
         non_overlapping: give each pixel to one object.
         overlay: also write `overlay.mp4`.
+        masks: also write a picture for each frame; `masks.jsonl`, which holds the same, is always written.
     """
 
     model: str = "compact"
@@ -61,44 +62,7 @@ class TrackOptions:
     max_frames: int | None = None
     non_overlapping: bool = False
     overlay: bool = True
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        stage: what is being done.
-        done: frames finished, those of earlier, interrupted runs included.
-        total: how many there will be; None for a live stream.
-    """
-
-    stage: Literal["tracking", "drawing"]
-    done: int
-    total: int | None
-
-
-@dataclass(frozen=True)
-class TrackSummary:
-    """What a run did.
-
-    Attributes:
-        folder: where the results are.
-        finished: False when it was stopped.
-        resumable: the same call goes on where it stopped.
-        next_frame: number of the frame it would go on with; None when finished.
-        num_frames: frames written, those of earlier runs included.
-        seconds: time this run took, decoding and writing included, loading the model not.
-        fps: frames of this run in a second; 0 where it had none to do.
-    """
-
-    folder: Path
-    finished: bool
-    resumable: bool
-    next_frame: int | None
-    num_frames: int
-    seconds: float
-    fps: float
+    masks: bool = True
 
 
 def track_video(
@@ -120,6 +84,9 @@ def track_video(
     Decoding, the model and writing overlap. An interrupted run (by `stop`, an exception or the end of the process)
     leaves readable results; the same call goes on after the last state saved. Live streams cannot be taken up again.
 
+    Mask pictures are named by frame in five digits, or as many as the last frame of a longer video needs; of a stream
+    frames past 99999 get longer names.
+
     Args:
         source: what `open_video` takes; with `video`, only what `run.json` calls it.
         prompts: one for each object, all for `options.frame`.
@@ -127,7 +94,7 @@ def track_video(
         options: see `TrackOptions`.
         video: used instead of opening `source`.
         model: used instead of loading `options.model`, whose name is still what `run.json` says.
-        overwrite: remove earlier results there first.
+        overwrite: remove earlier results there first, those of an unfinished run, too.
         save_every_s: how often the state is saved, in seconds.
         command: how the program was called, for `run.json`.
         progress: called after each frame.
@@ -138,7 +105,8 @@ def track_video(
         PromptError: a prompt that cannot mean an object there, or an unknown policy.
         CheckpointError: the model cannot be had.
         ShapeError: an input size that is no multiple of 32.
-        OutputError: the folder holds other results, or cannot be written.
+        OutputError: the folder holds other results, is in use by another run, was begun with other weights, or cannot
+            be written.
     """
     options = options or TrackOptions()
     folder = ResultFolder(out)
@@ -155,29 +123,43 @@ def track_video(
         "prompts": [describe(prompt) for prompt in prompts],
         **asdict(options),
         "model": identity(options.model),
+        "maskscope_version": __version__,
     }
     earlier = folder.examine(request, overwrite)
-    saved = read_session(folder.session) if earlier else None
     if model is None:
         model = _load(options, earlier)
-    counts = [p.count for p in passes if p.count is not None]
-    run = _Run(
-        folder=folder,
-        video=video,
-        options=options,
-        traversal=Traversal(
-            model, video, prompts, options.frame, passes, options.policy, options.non_overlapping, saved
-        ),
-        total=sum(counts) if len(counts) == len(passes) else None,
-        facts=facts(request, command, model, video, earlier["runs"] if earlier else []),
-        written=from_json(saved.note["written"]) if saved else Written(),
-        save_every_s=save_every_s,
-        progress=progress,
-        stop=stop,
-    )
-    if saved is None:
-        folder.clear()
-    return run.go()
+    with folder_lock(folder.path):
+        if folder.examine(request, overwrite) != earlier:
+            raise OutputError(f"another run has written to {folder.path} meanwhile", "run the same command again")
+        content = facts(request, command, model, video, earlier["runs"] if earlier else [])
+        saved = None
+        written = Written()
+        if earlier:
+            _check_same_weights(folder, earlier, content)
+            saved, written = _take_up(folder)
+        try:
+            traversal = Traversal(
+                model, video, prompts, options.frame, passes, options.policy, options.non_overlapping, saved
+            )
+        except CheckpointError as error:
+            raise _dead_end(folder, error) from error
+        if saved is None:
+            folder.clear()
+        counts = [p.count for p in passes if p.count is not None]
+        return Run(
+            folder=folder,
+            video=video,
+            traversal=traversal,
+            in_order=options.direction == "forward",
+            overlay=options.overlay,
+            masks=options.masks,
+            total=sum(counts) if len(counts) == len(passes) else None,
+            facts=content,
+            written=written,
+            save_every_s=save_every_s,
+            progress=progress,
+            stop=stop,
+        ).go()
 
 
 def check_prompts(prompts: Sequence[Prompt], video: VideoSource) -> None:
@@ -196,101 +178,6 @@ def check_prompts(prompts: Sequence[Prompt], video: VideoSource) -> None:
             )
 
 
-@dataclass(slots=True, eq=False)
-class _Run:
-    """One call of `track_video`, once everything is known to be in order."""
-
-    folder: ResultFolder
-    video: VideoSource
-    options: TrackOptions
-    traversal: Traversal
-    total: int | None
-    facts: Json
-    written: Written
-    save_every_s: float
-    progress: Callable[[Progress], None]
-    stop: Callable[[], bool]
-    clock: Clock = field(default_factory=Clock)
-
-    @property
-    def live(self) -> bool:
-        """Of a live stream nothing can be fetched again: no resuming, and stopping it is finishing."""
-        return self.video.num_frames is None
-
-    def go(self) -> TrackSummary:
-        self.folder.write_run("running", self.facts)
-        in_order = self.options.direction == "forward"
-        self.clock = Clock()
-        with Recorder(self.folder, self.video.fps, self.options.overlay and in_order, self.written) as recorder:
-            stopped = self._track(recorder)
-            recorder.flush()
-            if stopped and not self.live:
-                self._save()
-        self.facts |= {"frames": self.written.frames, "runs": [*self.facts["runs"], self.clock.statistics()]}
-        if stopped and not self.live:
-            self.folder.write_run("stopped", self.facts)
-            return self._summary(finished=False)
-        if in_order:
-            self._join(recorder)
-        else:
-            self._put_in_order()
-        self.folder.write_run("finished", self.facts)
-        self.folder.session.unlink(missing_ok=True)
-        return self._summary(finished=not stopped)
-
-    def _track(self, recorder: Recorder) -> bool:
-        """All frames, or those before `stop`; True when it was that."""
-        saved_at = time.perf_counter()
-        self._report()
-        with closing(self.traversal.steps()) as steps:
-            for frame, result in steps:
-                recorder.write(frame, result)
-                self.clock.tick()
-                self._report()
-                if self.traversal.next_frame is not None and self.stop():
-                    return True
-                if not self.live and time.perf_counter() - saved_at >= self.save_every_s:
-                    recorder.flush()
-                    self._save()
-                    saved_at = time.perf_counter()
-        return False
-
-    def _report(self) -> None:
-        self.progress(Progress("tracking", self.written.frames, self.total))
-
-    def _save(self) -> None:
-        self.traversal.save(self.folder.session, {"written": as_json(self.written)})
-
-    @staticmethod
-    def _join(recorder: Recorder) -> None:
-        try:
-            recorder.join_overlay()
-        except VideoError as error:
-            log.warning("the overlay stays in parts: %s", error)
-
-    def _put_in_order(self) -> None:
-        """After going backwards."""
-        sort_records(self.folder.records)
-        if not self.options.overlay:
-            return
-        fps, count = self.video.fps or USUAL_FPS, self.written.frames
-        drawn = render_overlay(self.video, self.folder.records, self.folder.overlay, fps)
-        for done in drawn:
-            self.progress(Progress("drawing", done, count))
-
-    def _summary(self, finished: bool) -> TrackSummary:
-        statistics = self.clock.statistics()
-        return TrackSummary(
-            self.folder.path,
-            finished,
-            resumable=not finished and not self.live,
-            next_frame=self.traversal.next_frame,
-            num_frames=self.written.frames,
-            seconds=statistics["seconds"],
-            fps=statistics["frames_per_s"],
-        )
-
-
 def _passes(video: VideoSource, options: TrackOptions) -> list[Pass]:
     if options.max_frames is not None and options.max_frames < 1:
         raise VideoError(f"at most {options.max_frames} frames leave nothing to do", "give 1 or more")
@@ -305,6 +192,29 @@ def _passes(video: VideoSource, options: TrackOptions) -> list[Pass]:
             f"give a number from 0 to {video.num_frames - 1}",
         )
     return plan_passes(options.frame, options.direction, video.num_frames, options.max_frames)
+
+
+def _check_same_weights(folder: ResultFolder, earlier: Json, now: Json) -> None:
+    before, after = earlier["resolved"].get("weights_sha256"), now["resolved"]["weights_sha256"]
+    if before != after:
+        raise OutputError(
+            f"{folder.path} holds a run begun with other weights (sha256 {str(before)[:12]}, now {after[:12]})",
+            "give the weights it was begun with, or add --overwrite to start over",
+        )
+
+
+def _take_up(folder: ResultFolder) -> tuple[SavedSession, Written]:
+    """What an unfinished run has left."""
+    try:
+        saved = read_session(folder.session)
+        return saved, from_json(saved.note["written"])
+    except (CheckpointError, KeyError, TypeError, ValueError) as error:
+        raise _dead_end(folder, error) from error
+
+
+def _dead_end(folder: ResultFolder, error: Exception) -> OutputError:
+    problem = error.problem if isinstance(error, CheckpointError) else f"{folder.session} is damaged"
+    return OutputError(f"the run in {folder.path} cannot be gone on with: {problem}", "add --overwrite to start over")
 
 
 def _load(options: TrackOptions, earlier: Json | None) -> SAM2:

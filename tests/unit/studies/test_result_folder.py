@@ -34,15 +34,31 @@ def test_other_files_do_not_matter(tmp_path: Path) -> None:
     assert ResultFolder(tmp_path).examine(REQUEST, overwrite=False) is None
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_the_same_unfinished_run_goes_on(tmp_path: Path, overwrite: bool) -> None:
-    earlier = folder_with(tmp_path, "stopped", session=True).examine(REQUEST, overwrite)
+UNFINISHED: list[Status] = ["running", "stopped", "broken", "failed"]
+
+
+@pytest.mark.parametrize("status", UNFINISHED)
+def test_the_same_unfinished_run_goes_on_unless_told_to_start_over(tmp_path: Path, status: Status) -> None:
+    folder = folder_with(tmp_path, status, session=True)
+    earlier = folder.examine(REQUEST, overwrite=False)
     assert earlier is not None
     assert earlier["request"]["image_size"] == [64, 96]
+    assert folder.examine(REQUEST, overwrite=True) is None
 
 
-def test_without_a_session_it_starts_afresh(tmp_path: Path) -> None:
-    assert folder_with(tmp_path, "running", session=False).examine(REQUEST, overwrite=False) is None
+@pytest.mark.parametrize("status", UNFINISHED)
+def test_frames_without_a_session_are_kept(tmp_path: Path, status: Status) -> None:
+    folder = folder_with(tmp_path, status, session=False)
+    with pytest.raises(OutputError, match=r"no state to go on from; name another folder with --out.*--overwrite"):
+        folder.examine(REQUEST, overwrite=False)
+    assert folder.examine(REQUEST, overwrite=True) is None
+
+
+def test_a_run_that_died_before_its_first_frame_starts_afresh(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, "running", session=False)
+    folder.records.write_bytes(b"")
+    folder.masks.mkdir()
+    assert folder.examine(REQUEST, overwrite=False) is None
 
 
 def test_a_finished_run_is_kept(tmp_path: Path) -> None:
