@@ -15,6 +15,8 @@ import torch
 from _golden_cases import Case, find_cases, preset_name, read_case
 from conftest import shared_folder
 from maskscope.errors import DatasetError
+from maskscope.model import PRESETS
+from maskscope.model.fit import expected_shapes
 from maskscope.tracking.observer import Observation
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "golden.py"
@@ -146,6 +148,18 @@ def write_case(folder: Path, name: str = "case", **changes: object) -> Path:
 def test_size_of_the_input(tmp_path: Path, given: object, read: object) -> None:
     assert read_case(write_case(tmp_path, image_size=given)).image_size == read
     assert read_case(write_case(tmp_path)).image_size is None
+
+
+def test_the_size_of_the_input_reaches_the_model(golden: ModuleType, tmp_path: Path) -> None:
+    preset = "sam2.1-hiera-tiny"
+    (tmp_path / "golden_weights.py").write_text(
+        "import numpy as np\ndef golden_state(shapes):\n"
+        "    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}\n"
+    )
+    manifests = tmp_path / "names.json"
+    manifests.write_text(json.dumps({preset: expected_shapes(PRESETS[preset], "official")}))
+    for size, expected in ((None, (1024, 1024)), ((288, 512), (288, 512))):
+        assert golden.golden_model(tmp_path, manifests, preset, None, size).config.image_size == expected
 
 
 @pytest.mark.parametrize(
