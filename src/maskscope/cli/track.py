@@ -135,6 +135,15 @@ def track(
             metavar="DIR", help="Where to write. (default: INPUT's name with -tracked)", rich_help_panel=_RESULTS
         ),
     ] = None,
+    drop_late: Annotated[
+        bool | None,
+        typer.Option(
+            "--drop-late/--every-frame",
+            help="Of a camera or stream take the newest picture, or each. (default: the newest, unless it is a file)",
+            show_default=False,
+            rich_help_panel=_RESULTS,
+        ),
+    ] = None,
     no_overlay: Annotated[
         bool, typer.Option("--no-overlay", help="Write masks only, no video.", rich_help_panel=_RESULTS)
     ] = False,
@@ -179,7 +188,7 @@ def track(
         overlay=not no_overlay,
         masks=not no_masks,
     )
-    video = open_video(source)
+    video = open_video(source, drop_late=drop_late)
     prompts = gather_prompts(point or (), box or (), mask, (video.height, video.width), resize_mask)
     with stopping() as stop, ProgressBar() as bar:
         summary = track_video(

@@ -83,7 +83,7 @@ class VideoSource(ABC):
         """
         count = self.num_frames
         if count is None:
-            raise self._only_forwards("its length")
+            raise _NoLength(self._only_forwards("its length").problem, "iterate over it")
         return count
 
     def __bool__(self) -> bool:
@@ -121,6 +121,10 @@ class VideoSource(ABC):
                 f"{self.name} has no frame {index}: it has {count} frames",
                 f"give a number from 0 to {count - 1}",
             )
+
+
+class _NoLength(VideoError, TypeError):
+    """A `TypeError`, too, as `list(source)` asks for a length first and takes that for an answer."""
 
 
 class _Walk:

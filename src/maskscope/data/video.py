@@ -25,6 +25,7 @@ def open_video(
     image_fps: float = 24.0,
     options: Mapping[str, str] | None = None,
     timeout_s: float = 10.0,
+    drop_late: bool | None = None,
 ) -> VideoSource:
     """Open a video for reading.
 
@@ -37,19 +38,21 @@ def open_video(
         image_fps: frames per second of image folders, which carry no time (24 as in DAVIS).
         options: FFmpeg's input options for streams and cameras, such as `{"rtsp_transport": "tcp"}`.
         timeout_s: how long to wait for a stream or camera, in seconds.
+        drop_late: of a stream or camera hand out the newest picture each time and drop what came in between; None is
+            yes for cameras and endless streams, no for network files of known length.
 
     Raises:
         VideoError: what is wrong with the source and what to do about it.
     """
     if isinstance(source, int):
-        return open_camera(source, options, timeout_s)
+        return open_camera(source, options, timeout_s, drop_late)
     if isinstance(source, str):
         camera = re.fullmatch(r"camera:([0-9]+)", source)
         if camera:
-            return open_camera(int(camera[1]), options, timeout_s)
+            return open_camera(int(camera[1]), options, timeout_s, drop_late)
         protocol, separator, _ = source.partition("://")
         if separator and protocol.lower() in STREAM_PROTOCOLS:
-            return LiveStream(source, source, None, options, timeout_s)
+            return LiveStream(source, source, None, options, timeout_s, drop_late)
         if separator:
             raise VideoError(
                 f"cannot read from protocol {protocol!r}",

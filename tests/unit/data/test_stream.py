@@ -4,13 +4,15 @@ import functools
 import http.server
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 from video_clips import make_clip, shown
 
-from maskscope.data.stream import camera_address, without_password
+from maskscope.data.stream import LiveStream, camera_address, without_password
 from maskscope.data.video import open_video, prefetch
 from maskscope.errors import VideoError
 
@@ -55,13 +57,79 @@ def test_a_stream_that_is_not_there_says_so_without_the_password(server: str) ->
 @pytest.mark.parametrize(
     ("address", "blanked"),
     [
-        ("rtsp://me:pw@host:554/a?b=c", "rtsp://***@host:554/a?b=c"),
+        ("rtsp://me:pw@host:554/a?channel=1&subtype=0", "rtsp://***@host:554/a?channel=1&subtype=0"),
+        ("rtsp://u:p@ss@cam/x", "rtsp://***@cam/x"),
+        ("rtsp://u:p/ss@cam", "rtsp://***@cam"),
+        ("rtsp://u:p?ss@cam", "rtsp://***@cam"),
+        ("rtsp://u:p#ss@cam", "rtsp://***@cam"),
+        ("rtsp://secret@cam", "rtsp://***@cam"),
+        ("http://host/x?token=SECRET", "http://host/x?token=***"),
+        ("http://host/x?channel=1&token=SE@CRET&z=12345", "http://host/x?channel=1&token=***&z=***"),
+        ("http://host:80/x?user=me@home&token=SECRET", "http://***@home&token=***"),
+        ("http://host/x?SECRET", "http://host/x?***"),
+        ("http://host/x?a?token=SECRET", "http://host/x?a?token=***"),
+        ("dog.mp4?token=5", "dog.mp4?token=5"),
         ("rtsp://host/a@b", "rtsp://host/a@b"),
         ("camera:0", "camera:0"),
     ],
 )
 def test_passwords_are_blanked(address: str, blanked: str) -> None:
     assert without_password(address) == blanked
+
+
+def test_what_cannot_be_decoded_is_passed_over(tmp_path: Path, server: str) -> None:
+    clip = make_clip(tmp_path / "clip.mov", codec="png", pix_fmt="rgb24", container_options={"movflags": "faststart"})
+    data = bytearray(clip.read_bytes())
+    place = -1
+    for _ in range(6):
+        place = data.index(b"\x89PNG", place + 1)
+    data[place + 8 : place + 40] = bytes(32)
+    clip.write_bytes(data)
+    frames = list(open_video(f"{server}/clip.mov", timeout_s=5))
+    assert [frame.index for frame in frames] == list(range(29)), "a live source counts what it could show"
+    assert [shown(frame.rgb) for frame in frames] == [i for i in range(30) if i != 5]
+
+
+def test_a_stream_of_rubbish_ends(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = make_clip(tmp_path / "clip.mov", codec="png", pix_fmt="rgb24", container_options={"movflags": "faststart"})
+    head, *pictures = clip.read_bytes().split(b"\x89PNG")
+    clip.write_bytes(b"\x89PNG".join([head, *pictures[:4], *(bytes(8) + picture[8:] for picture in pictures[4:])]))
+    monkeypatch.setattr("maskscope.data.stream.MAX_FAILURES", 10)
+    video = open_video(f"{server}/clip.mov", timeout_s=5)
+    came = []
+    with pytest.raises(VideoError, match=r"broke off after 4 frames"):
+        came.extend(frame.index for frame in video)
+    assert came == [0, 1, 2, 3]
+
+
+def test_late_frames_are_dropped_when_asked(tmp_path: Path, server: str, caplog: pytest.LogCaptureFixture) -> None:
+    make_clip(tmp_path / "clip.mp4", container_options={"movflags": "faststart"})
+    assert not LiveStream(f"{server}/clip.mp4", "clip").drop_late, "its length is known"
+    frames = []
+    for frame in open_video(f"{server}/clip.mp4", timeout_s=5, drop_late=True):
+        frames.append(frame)
+        time.sleep(0.2)
+    numbers = [frame.index for frame in frames]
+    assert numbers[0] == 0
+    assert numbers[-1] == 29
+    assert len(numbers) < 20
+    for frame in frames:
+        assert shown(frame.rgb) == frame.index
+        assert frame.time_s == pytest.approx(frame.index / 10)
+    assert f"{30 - len(numbers)} of 30 frames were dropped to keep up" in caplog.text
+
+
+def test_a_stream_without_an_end_drops_late_frames(tmp_path: Path, server: str) -> None:
+    clip = make_clip(tmp_path / "clip.mp4")
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "clip.h264"), "w", format="h264") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            packet.stream = stream
+            if packet.size:
+                target.mux(packet)
+    video = open_video(f"{server}/clip.h264", timeout_s=5)
+    assert isinstance(video, LiveStream)
+    assert video.drop_late
 
 
 def test_protocols_are_a_closed_list() -> None:
