@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,7 @@ class Scan:
 
 def scan_packets(container: InputContainer, stream: VideoStream) -> Scan:
     """Read the container to its end. Its frame count is not trusted: editing and cutting leave it wrong."""
-    rows: list[tuple[int, int, bool]] = []
+    rows = _Rows()
     packets, end_s, timed = 0, 0.0, True
     torn_dts: int | None = None
     # Without B-frames packets come in order of display, so one time stamp serves for the other (AVI has only one).
@@ -102,29 +103,47 @@ def scan_packets(container: InputContainer, stream: VideoStream) -> Scan:
             if pts is None:
                 timed = False
             else:
-                rows.append((pts, pts if packet.dts is None else packet.dts, packet.is_keyframe))
+                rows.append(pts, pts if packet.dts is None else packet.dts, packet.is_keyframe)
     except FFmpegError:
         pass  # what comes after the damage is out of reach for decoding, too
     if torn_dts is not None:
         packets -= 1
-        rows = [row for row in rows if row[1] != torn_dts]
     length_s = (container.duration or 0) / 1_000_000 + max(0, container.start_time or 0) / 1_000_000
     cut_off = packets < stream.frames or end_s < length_s - 0.5
     reliable = timed and stream.codec_context.name in ONE_FRAME_A_PACKET
     if stream.codec_context.name == "mpeg4" and container.format.name == "avi":
         reliable = False  # packed B-frames: two frames in one packet, none in the next
-    return Scan(_index(rows) if reliable else None, packets, stream.frames, cut_off, torn_dts)
+    return Scan(_index(rows, torn_dts) if reliable else None, packets, stream.frames, cut_off, torn_dts)
 
 
-def _index(rows: list[tuple[int, int, bool]]) -> PacketIndex | None:
-    """The index over `(pts, dts, is key)` in order of decoding."""
-    first_key = next((place for place, row in enumerate(rows) if row[2]), None)
-    if first_key is None:
+class _Rows:
+    """Packets in order of decoding, 17 bytes each: a day of video has millions."""
+
+    def __init__(self) -> None:
+        self._pts, self._dts, self._key = array("q"), array("q"), array("b")
+
+    def append(self, pts: int, dts: int, key: bool) -> None:
+        self._pts.append(pts)
+        self._dts.append(dts)
+        self._key.append(key)
+
+    def columns(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """`(pts, dts, is key)`, each `(N,)`."""
+        return np.asarray(self._pts), np.asarray(self._dts), np.asarray(self._key).astype(bool)
+
+
+def _index(rows: _Rows, torn_dts: int | None) -> PacketIndex | None:
+    """The index over the packets, but for the torn one."""
+    pts, dts, key = rows.columns()
+    if torn_dts is not None:
+        pts, dts, key = (column[dts != torn_dts] for column in (pts, dts, key))
+    if not key.any():
         return None
     # Frames before the first key frame, in either order, lack what they were predicted from.
-    shown = sorted(row for row in rows[first_key:] if row[0] >= rows[first_key][0])
-    pts = np.array([row[0] for row in shown], dtype=np.int64)
+    first = int(key.argmax())
+    kept = first + np.flatnonzero(pts[first:] >= pts[first])
+    shown = kept[np.argsort(pts[kept], kind="stable")]
+    pts, dts, keys = pts[shown], dts[shown], np.flatnonzero(key[shown])
     if np.any(np.diff(pts) <= 0):
         return None
-    keys = np.array([number for number, row in enumerate(shown) if row[2]], dtype=np.int64)
-    return PacketIndex(pts, keys, np.array([shown[number][1] for number in keys], dtype=np.int64))
+    return PacketIndex(pts, keys, dts[keys])
