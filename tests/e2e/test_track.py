@@ -23,6 +23,8 @@ from track_cases import (
     make_video,
     make_weights,
     mask_files,
+    nearly_same_masks,
+    nearly_same_scores,
     overlay_times,
     picture,
     records,
@@ -264,8 +266,8 @@ class TestInterrupts:
 
         result = run(command(video, weights, out))
         assert result.exit_code == 0, result.output
-        assert same_masks(out, whole)
-        assert same_scores(out, whole)
+        assert nearly_same_masks(out, whole)
+        assert nearly_same_scores(out, whole)
         assert overlay_times(out) == pytest.approx(overlay_times(whole), abs=1e-4)
         assert [entry["frames"] for entry in run_file(out)["runs"]] == [done, FRAMES - done]
         assert sorted(p.name for p in out.iterdir()) == ["masks", "masks.jsonl", "overlay.mp4", "run.json"]
@@ -281,8 +283,8 @@ class TestInterrupts:
 
         result = run(arguments)
         assert result.exit_code == 0, result.output
-        assert same_masks(out, whole)
-        assert same_scores(out, whole)
+        assert nearly_same_masks(out, whole)
+        assert nearly_same_scores(out, whole)
         assert overlay_times(out) == pytest.approx(overlay_times(whole), abs=1e-4)
         assert run_file(out)["runs"][-1]["frames"] < FRAMES, "it started over"
 

@@ -93,3 +93,23 @@ def write_images(folder: Path, count: int, sizes: Sequence[tuple[int, int]] = ()
             image = image.resize(sizes[index])
         image.save(folder / f"{index:03d}.png")
     return folder
+
+
+def nearly_same_masks(one: Path, other: Path) -> bool:
+    """Between processes, which may add in another order: all frames together agree to a thousandth."""
+    ours, theirs = mask_files(one), mask_files(other)
+    assert list(ours) == list(theirs)
+    inside = sum(int(((ours[name] == 1) & (theirs[name] == 1)).sum()) for name in ours)
+    either = sum(int(((ours[name] == 1) | (theirs[name] == 1)).sum()) for name in ours)
+    return inside > 0.999 * either > 0
+
+
+def nearly_same_scores(one: Path, other: Path) -> bool:
+    """Likewise, of the same lines."""
+    ours, theirs = records(one), records(other)
+    assert [[line[k] for k in ("frame", "time_s", "object")] for line in ours] == [
+        [line[k] for k in ("frame", "time_s", "object")] for line in theirs
+    ]
+    keys = ("object_score", "predicted_iou")
+    mine, others = ([[line[k] for k in keys] for line in lines] for lines in (ours, theirs))
+    return bool(np.allclose(mine, others, rtol=0, atol=1e-3))
