@@ -195,8 +195,11 @@ class TestOutputs:
 
     def test_live_stream(self, video: Path, weights: Path, served: str, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        result = run(command(f"{served}/{video.name}", weights, out, "--frame", "5", "--max-frames", "6"))
+        address = f"{served}/{video.name}?token=SECRET"
+        result = run(command(address, weights, out, "--frame", "5", "--max-frames", "6"))
         assert result.exit_code == 0, result.output
+        assert "SECRET" not in (out / "run.json").read_text() + result.output
+        assert "?token=***" in run_file(out)["request"]["input"]
         assert list(mask_files(out)) == [f"{i:05d}.png" for i in range(5, 11)]
         assert len(overlay_times(out)) == 6
         refused = run(command(f"{served}/{video.name}", weights, tmp_path / "x", "--both"))

@@ -8,10 +8,8 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-STUCK_S = 15.0  # how long to wait for a source that hangs in a read before leaving its thread behind
 
-
-def newest(items: Iterable[T]) -> Generator[T]:
+def newest(items: Iterable[T], stuck_s: float = 15.0) -> Generator[T]:
     """Of the items, which a thread of its own takes as they come, the latest each time one is asked for.
 
     The first item and the last are never dropped. The thread ends with the items, on an error (raised again here, after
@@ -19,6 +17,7 @@ def newest(items: Iterable[T]) -> Generator[T]:
 
     Args:
         items: anything to iterate over; it is iterated in the other thread only.
+        stuck_s: how long closing waits for a source that hangs before it leaves the thread behind, in seconds.
     """
     slot: _Slot[T] = _Slot()
     thread = threading.Thread(target=_fill, args=(items, slot), name="newest", daemon=True)
@@ -28,7 +27,7 @@ def newest(items: Iterable[T]) -> Generator[T]:
             yield item[0]
     finally:
         slot.close()
-        thread.join(STUCK_S)
+        thread.join(stuck_s)
 
 
 class _Slot(Generic[T]):

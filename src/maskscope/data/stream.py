@@ -93,7 +93,7 @@ class LiveStream(VideoSource):
             matrix: Matrix | None = None
             came, index = 0, -1
             # Closed before the container is: a thread may be reading from it.
-            with closing(newest(numbered) if self.drop_late else numbered) as pictures:
+            with closing(newest(numbered, self._timeout_s + 5) if self.drop_late else numbered) as pictures:
                 try:
                     for index, frame in pictures:
                         came += 1

@@ -187,6 +187,8 @@ class Run:
         self._count_run()
         reason = str(error) if isinstance(error, MaskscopeError) else f"{type(error).__name__}: {error}"
         status: Literal["broken", "failed"] = "broken" if self.live and isinstance(error, VideoError) else "failed"
+        if status == "broken":
+            log.warning("%d frames came and are in %s", self.written.frames, self.folder.path)
         try:
             self.folder.write_run(status, self.facts | {"reason": reason})
         except Exception as failure:
