@@ -169,6 +169,7 @@ class TestFiles:
         monkeypatch.undo()
         assert run_file(tmp_path)["status"] == "failed"
         assert track(tmp_path, FORWARD).finished
+        assert run_file(tmp_path)["runs"][-1]["frames"] == FRAMES - 1, "it went on from the last whole state"
         assert lines(tmp_path) == whole["forward"]
 
     @pytest.mark.parametrize("how", ["stopped", "killed", "failed"])
@@ -183,7 +184,8 @@ class TestFiles:
             with pytest.raises(type(error)):
                 track(tmp_path, BOTH, progress=when("drawing", 3, error))
         assert run_file(tmp_path)["status"] == {"killed": "running"}.get(how, how)
-        assert sorted(lines(tmp_path)) == sorted(whole["both"]), "every line is whole, in the order of writing"
+        assert sorted(lines(tmp_path)) == sorted(whole["both"]), "every line is whole"
+        assert [line["frame"] for line in records(tmp_path)] == [3, 4, 5, 6, 7, 2, 1, 0], "as the session knows them"
         assert track(tmp_path, BOTH).finished
         assert lines(tmp_path) == whole["both"]
         assert len(overlay_times(tmp_path)) == FRAMES
