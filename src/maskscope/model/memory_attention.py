@@ -12,8 +12,6 @@ from torch.nn import functional as F
 
 from maskscope.model.config import SAM2Config
 from maskscope.model.layers.attention import Attention, attend
-from maskscope.model.layers.chunks import by_tokens
-from maskscope.model.layers.matmul import Linear
 from maskscope.model.layers.position import rotary_angles, rotate, sine_grid
 from maskscope.model.outputs import MemoryTokens
 
@@ -71,8 +69,8 @@ class MemoryAttentionLayer(nn.Module):
         dim, part = config.dim, config.memory_attention
         self.self_attn = RotarySelfAttention(dim, part.num_heads, part.rope_theta)
         self.cross_attn_image = RotaryCrossAttention(dim, part.num_heads, part.rope_theta, key_dim=config.memory.dim)
-        self.linear1 = Linear(dim, part.hidden_dim)
-        self.linear2 = Linear(part.hidden_dim, dim)
+        self.linear1 = nn.Linear(dim, part.hidden_dim)
+        self.linear2 = nn.Linear(part.hidden_dim, dim)
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.dropout = nn.Dropout(part.dropout)
 
@@ -80,11 +78,7 @@ class MemoryAttentionLayer(nn.Module):
         """(b, n, c) -> (b, n, c)."""
         x = x_bnc + self.dropout(self.self_attn.attend_within(self.norm1(x_bnc), grid))
         x = x + self.dropout(self.cross_attn_image.attend_memory(self.norm2(x), memory, grid))
-        out: Tensor = x + self.dropout(by_tokens(self._mlp, x))
-        return out
-
-    def _mlp(self, x_bnc: Tensor) -> Tensor:
-        out: Tensor = self.linear2(self.dropout(F.relu(self.linear1(self.norm3(x_bnc)))))
+        out: Tensor = x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(self.norm3(x))))))
         return out
 
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskscope.model.config import SAM2Config
-from maskscope.model.layers.matmul import Linear
 from maskscope.model.layers.norm import LayerNorm2d
 
 
@@ -42,8 +41,8 @@ class FuserBlock(nn.Module):
         super().__init__()
         self.dwconv = nn.Conv2d(dim, dim, kernel_size=7, padding=3, groups=dim)
         self.norm = LayerNorm2d(dim)
-        self.pwconv1 = Linear(dim, 4 * dim)
-        self.pwconv2 = Linear(4 * dim, dim)
+        self.pwconv1 = nn.Linear(dim, 4 * dim)
+        self.pwconv2 = nn.Linear(4 * dim, dim)
         self.gamma = nn.Parameter(torch.full((dim,), 1e-6))
 
     def forward(self, x_bchw: Tensor) -> Tensor:

@@ -15,8 +15,7 @@ from torch.nn import functional as F
 
 from maskscope.model.config import HieraConfig
 from maskscope.model.layers.attention import attend
-from maskscope.model.layers.chunks import PIECE_TOKENS, prefers_pieces
-from maskscope.model.layers.matmul import Linear
+from maskscope.model.layers.chunks import PIECE_TOKENS, by_tokens, prefers_pieces
 from maskscope.model.layers.mlp import MLP
 
 
@@ -50,8 +49,8 @@ class HieraAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.pooled = pooled
-        self.qkv = Linear(dim_in, 3 * dim)
-        self.proj = Linear(dim, dim)
+        self.qkv = nn.Linear(dim_in, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         """(b, h, w, dim_in) -> (b, h, w, dim), or half the grid when pooled."""
@@ -88,7 +87,7 @@ class GlobalBlock(nn.Module):
         """(b, h, w, dim_in) -> (b, h, w, dim)."""
         normed = self.norm1(x_bhwc)
         x = self.shortcut(x_bhwc, normed) + self.attend(normed)
-        out: Tensor = x + self.mlp(self.norm2(x))
+        out: Tensor = x + by_tokens(self.mlp, self.norm2(x))
         return out
 
 
@@ -119,7 +118,7 @@ class PooledBlock(WindowedBlock):
 
     def __init__(self, dim_in: int, dim: int, num_heads: int, window: int) -> None:
         super().__init__(dim_in, dim, num_heads, window, pooled=True)
-        self.proj = Linear(dim_in, dim)
+        self.proj = nn.Linear(dim_in, dim)
 
     def shortcut(self, x_bhwc: Tensor, normed_bhwc: Tensor) -> Tensor:
         """The shortcut is projected and pooled as well."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskscope.model.layers.matmul import Linear, product
+from maskscope.model.layers.matmul import product
 
 _CHUNK_BYTES = 16 << 20  # scores of one chunk of queries stay in the processor's last cache
 _MAX_ROWS = 1024
@@ -55,10 +55,10 @@ class Attention(nn.Module):
         super().__init__()
         inner = dim // downsample
         self.num_heads = num_heads
-        self.q_proj = Linear(dim, inner)
-        self.k_proj = Linear(key_dim or dim, inner)
-        self.v_proj = Linear(key_dim or dim, inner)
-        self.out_proj = Linear(inner, dim)
+        self.q_proj = nn.Linear(dim, inner)
+        self.k_proj = nn.Linear(key_dim or dim, inner)
+        self.v_proj = nn.Linear(key_dim or dim, inner)
+        self.out_proj = nn.Linear(inner, dim)
 
     def split_heads(self, x_bnc: Tensor) -> Tensor:
         """(b, n, c) -> (b, heads, n, c / heads)."""
