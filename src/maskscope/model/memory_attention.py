@@ -28,8 +28,8 @@ class RotaryAttention(Attention):
         q, k = self.split_heads(self.q_proj(q_bnc)), self.split_heads(self.k_proj(k_bmc))
         angles = rotary_angles(q.shape[-1], *grid, self.theta, q.device, q.dtype)
         placed = k.shape[-2] - num_unplaced
-        k = torch.cat((rotate(k[:, :, :placed], angles), k[:, :, placed:]), dim=-2) if placed else k
-        return rotate(q, angles), k
+        turned = rotate(k[:, :, :placed], angles)
+        return rotate(q, angles), torch.cat((turned, k[:, :, placed:]), dim=-2) if num_unplaced else turned
 
 
 class RotarySelfAttention(RotaryAttention):

@@ -44,7 +44,9 @@ def _attend_in_chunks(q_bhnd: Tensor, k_bhmd: Tensor, v_bhme: Tensor) -> Tensor:
             q = (q_bhnd[i, head] * d**-0.5).contiguous()
             for start in range(0, n, size):
                 rows = slice(start, start + size)
-                out[i, head, rows] = product(product(q[rows], k).softmax(-1), v_transposed)
+                scores = product(q[rows], k)
+                torch.softmax(scores, -1, out=scores)  # in place: the chunk stays where it is
+                out[i, head, rows] = product(scores, v_transposed)
     return out
 
 
