@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from maskscope.training.launch import launch
-from maskscope.training.recipe import Recipe
+from maskscope.training.recipe import Phase, Recipe
 
 
 def train(
@@ -22,10 +22,19 @@ def train(
     matching_start: Annotated[bool, typer.Option(help="Begin with memory attention as feature matching.")] = True,
     learning_rate: Annotated[float, typer.Option(help="Peak.")] = Recipe.learning_rate,
     trunk_rate: Annotated[float, typer.Option(help="Peak, of the trunk.")] = Recipe.trunk_rate,
+    initial: Annotated[Path | None, typer.Option(help="Weights to go on from, with rates from the start.")] = None,
     single_phase: Annotated[bool, typer.Option(help="Stay in the first phase, for short trials.")] = False,
 ) -> None:
     """Train the compact model from ImageNet weights."""
-    recipe = Recipe(minutes=minutes, matching_start=matching_start, learning_rate=learning_rate, trunk_rate=trunk_rate)
+    recipe = Recipe(
+        minutes=minutes,
+        matching_start=matching_start,
+        learning_rate=learning_rate,
+        trunk_rate=trunk_rate,
+        initial=initial,
+    )
+    if initial is not None:  # what was learned at low resolution is there already
+        recipe = dataclasses.replace(recipe, phases=(Phase(0.5, 3, 4, (288, 512)), Phase(0.5, 2, 6, (288, 512))))
     if single_phase:
         recipe = dataclasses.replace(recipe, phases=(dataclasses.replace(recipe.phases[0], share=1.0),))
     launch(recipe, data, out, cache, processes, workers)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from maskscope.training.appearance import AppearanceRange, change_appearance
 from maskscope.training.corpus import Corpus
-from maskscope.training.motion import CAMERA, OBJECT, MotionRange, placement, random_motion, translation
+from maskscope.training.motion import CAMERA, OBJECT, MotionRange, deform, placement, random_motion, translation
 from maskscope.training.scene import Backdrop, Masks, Sprite, render
 from maskscope.training.sprites import mask_box, random_sprite
 from maskscope.training.store import Pixels
@@ -28,16 +28,18 @@ class ClipConfig:
         intruder: probability that something is pasted into real video or a still.
         absence: probability that a pasted target is hidden for some frames.
         min_target: smallest visible part of the target in frame 0, as a fraction of the frame.
+        elastic: probability that a still or a pasted target bends as it moves.
         appearance: colour, light, blur, noise and compression.
     """
 
-    video: float = 0.6
-    still: float = 0.15
-    paste: float = 0.25
+    video: float = 0.45
+    still: float = 0.25
+    paste: float = 0.3
     max_stride: int = 5
     intruder: float = 0.3
     absence: float = 0.35
     min_target: float = 0.002
+    elastic: float = 0.7
     appearance: AppearanceRange = field(default_factory=AppearanceRange)
 
 
@@ -101,8 +103,11 @@ class ClipSampler:
         masks = _pick_label(rng, [labels] * n)
         if masks is None:
             return _nothing(n, size_hw)
-        motion = MotionRange(0.04, 0.04, 0.04, 0.015, 0.015)
-        backdrop = Backdrop([image] * n, masks, _crop(rng, image, masks[0], n, size_hw, motion))
+        images = [image] * n
+        if rng.random() < self.config.elastic:
+            images, masks = deform(rng, (images, masks))
+        motion = MotionRange(0.05, 0.05, 0.05, 0.02, 0.02)
+        backdrop = Backdrop(images, masks, _crop(rng, image, masks[0], n, size_hw, motion))
         return render(backdrop, self._intruders(rng, n, size_hw, self.config.intruder), size_hw)
 
     def _paste(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
@@ -114,6 +119,8 @@ class ClipSampler:
             images = [self.corpus.store[name]] * n
         backdrop = Backdrop(images, None, _crop(rng, images[0], None, n, size_hw, CAMERA))
         pictures = random_sprite(rng, self.corpus, n)
+        if rng.random() < self.config.elastic:
+            pictures = deform(rng, (pictures,))[0]
         shown = np.ones(n, np.bool_)
         hidden_by = rng.choice(["", "gone", "cover"], p=[1 - self.config.absence, *[self.config.absence / 2] * 2])
         gap = np.zeros(n, np.bool_)

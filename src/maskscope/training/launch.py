@@ -9,8 +9,10 @@ from pathlib import Path
 
 import cv2
 import torch
+from torch import nn
 from torch.multiprocessing.spawn import spawn
 
+from maskscope.model.checkpoints import load_model
 from maskscope.model.presets import COMPACT
 from maskscope.model.sam2 import SAM2
 from maskscope.training.batches import StepBatches
@@ -26,6 +28,9 @@ from maskscope.training.team import join_team
 def new_model(recipe: Recipe, corpus: Corpus) -> SAM2:
     """The compact model before its first step."""
     torch.manual_seed(recipe.seed)
+    if recipe.initial is not None:
+        model = load_model(recipe.initial, device="cpu").float()
+        return _prepared(model, recipe)
     model = SAM2(COMPACT)
     model.image_encoder.trunk.load_state_dict(load_imagenet_trunk())
     if recipe.matching_start:
@@ -33,6 +38,13 @@ def new_model(recipe: Recipe, corpus: Corpus) -> SAM2:
         sampler = ClipSampler(corpus, recipe.clips, recipe.seed + 1)
         batch = StepBatches(sampler, phase, (1.0, 0.0, 0.0))[0]
         start_matching(model, batch.images()[0], batch.masks_tbhw[0][:, None].float())
+    return _prepared(model, recipe)
+
+
+def _prepared(model: SAM2, recipe: Recipe) -> SAM2:
+    for module in model.memory_attention.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = recipe.dropout
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types no call with a format alone
     return model
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from maskscope.training.clips import ClipConfig
 from maskscope.training.losses import LossWeights
@@ -42,6 +43,8 @@ class Recipe:
         ema_decay: of the averaged weights.
         frozen_stages: first stages of the trunk that keep their ImageNet weights (with the stem).
         train_depthwise: also train depth-wise kernels, which are slow on CPU.
+        dropout: in memory attention.
+        initial: weights to start from instead of ImageNet's trunk alone; the matching start is left out then.
         matching_start: begin with memory attention as feature matching (see `maskscope.training.initialise`).
         checkpoint_minutes: between checkpoints.
     """
@@ -55,9 +58,11 @@ class Recipe:
     final_rate: float = 0.02
     weight_decay: float = 0.05
     clip_norm: float = 1.0
-    ema_decay: float = 0.995
+    ema_decay: float = 0.998
     frozen_stages: int = 2
     train_depthwise: bool = False
+    dropout: float = 0.1
+    initial: Path | None = None
     matching_start: bool = True
     checkpoint_minutes: float = 3.0
     seed: int = 0
