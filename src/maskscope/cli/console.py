@@ -8,13 +8,29 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Never
+from typing import Never, Protocol
 
 import typer
 from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from maskscope.studies.track import Progress
+
+class Progress(Protocol):
+    """How far some work is, as the studies report it."""
+
+    @property
+    def stage(self) -> str:
+        """What is being done."""
+        ...
+
+    @property
+    def done(self) -> int:
+        """Frames finished."""
+        ...
+
+    @property
+    def total(self) -> int | None:
+        """How many there will be; None if unknown."""
+        ...
 
 
 class _AboveTheBar(logging.Handler):

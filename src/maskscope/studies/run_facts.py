@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import av
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 
 from maskscope import __version__
 from maskscope.data.source import VideoSource
-from maskscope.data.stream import without_password
 from maskscope.model import SAM2
 from maskscope.studies.result_folder import Json
 from maskscope.tracking.picture import input_size
@@ -66,17 +64,6 @@ class Clock:
             return None
         place = int(np.searchsorted(np.cumsum(self.bins), max(1.0, self.frames * percent / 100)))
         return round(1000 * _SHORTEST_S * math.exp((place + 0.5) * _BIN_WIDTH), 3)
-
-
-def identity(name: str) -> str | Json:
-    """What tells an input from another: of a file path, size and time of change; of a folder its path."""
-    path = Path(name).expanduser()
-    if "://" in name or not path.exists():
-        return without_password(name)
-    if path.is_dir():
-        return str(path.resolve())
-    state = path.stat()
-    return {"path": str(path.resolve()), "bytes": state.st_size, "modified_ns": state.st_mtime_ns}
 
 
 def describe(prompt: Prompt) -> Json:

@@ -18,11 +18,12 @@ from maskscope.model import SAM2
 from maskscope.model.checkpoints import load_model
 from maskscope.model.precision import preferred_dtype
 from maskscope.studies.folder_lock import folder_lock
+from maskscope.studies.input_identity import identity
 from maskscope.studies.passes import Direction, Pass, Traversal, plan_passes
 from maskscope.studies.recorder import Written, from_json
 from maskscope.studies.result_folder import Json, ResultFolder
 from maskscope.studies.run import Progress, Run, TrackSummary
-from maskscope.studies.run_facts import describe, facts, identity
+from maskscope.studies.run_facts import describe, facts
 from maskscope.tracking.prompts import POSITIVE, Prompt
 from maskscope.tracking.saving import SavedSession, read_session
 
