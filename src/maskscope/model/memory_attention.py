@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from maskscope.model.config import SAM2Config
 from maskscope.model.layers.attention import Attention, attend
+from maskscope.model.layers.chunks import by_tokens
 from maskscope.model.layers.position import rotary_angles, rotate, sine_grid
 from maskscope.model.outputs import MemoryTokens
 
@@ -78,7 +79,11 @@ class MemoryAttentionLayer(nn.Module):
         """(b, n, c) -> (b, n, c)."""
         x = x_bnc + self.dropout(self.self_attn.attend_within(self.norm1(x_bnc), grid))
         x = x + self.dropout(self.cross_attn_image.attend_memory(self.norm2(x), memory, grid))
-        out: Tensor = x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(self.norm3(x))))))
+        out: Tensor = x + self.dropout(by_tokens(self._mlp, self.norm3(x)))
+        return out
+
+    def _mlp(self, x: Tensor) -> Tensor:
+        out: Tensor = self.linear2(self.dropout(F.relu(self.linear1(x), inplace=True)))
         return out
 
 

@@ -40,23 +40,27 @@ def test_softmax_of_products(queries: int, keys: int, value_width: int, dtype: t
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_chunks_equal_the_fused_kernel(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("read", ["_read_in_blocks", "_read_whole_rows"])
+def test_pieces_equal_the_fused_kernel(monkeypatch: pytest.MonkeyPatch, read: str, dtype: torch.dtype) -> None:
     q, k, v = inputs(1100, 1000, 16, 16, dtype)
-    monkeypatch.setattr(attention, "_CHUNK_BYTES", 1000 * 64 * q.element_size())  # many chunks, the last not full
+    k[:, :, 900:] *= 30  # the largest scores come last
+    monkeypatch.setattr(attention, "_CHUNK_BYTES", 1000 * 64 * q.element_size())  # many pieces, the last not full
+    monkeypatch.setattr(attention, "_BLOCK_KEYS", 300)
+    monkeypatch.setattr(attention, "_read_in_blocks", getattr(attention, read))
     with torch.inference_mode():
-        chunked = attention._attend_in_chunks(q, k, v)
+        chunked = attention._attend_in_pieces(q, k, v)
         fused = F.scaled_dot_product_attention(q, k, v)
     torch.testing.assert_close(chunked, fused, rtol=0, atol=1e-13 if dtype == torch.float64 else 2e-6)
 
 
-def test_large_inputs_are_attended_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_inputs_are_attended_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[tuple[int, ...]] = []
 
     def noted(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         called.append(tuple(q.shape))
         return F.scaled_dot_product_attention(q, k, v)
 
-    monkeypatch.setattr(attention, "_attend_in_chunks", noted)
+    monkeypatch.setattr(attention, "_attend_in_pieces", noted)
     large, small = inputs(1100, 1000, 16, 16, torch.float32), inputs(10, 10, 16, 16, torch.float32)
     with torch.inference_mode():
         attend(*large)
