@@ -8,7 +8,6 @@ everything happens inside that box.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskscope.errors import MaskscopeError
 from maskscope.evaluate.masks import as_mask_pair
+from maskscope.evaluate.reach import Neighbourhood, PackedPicture, covered_px, disk
 
 DAVIS_TOLERANCE = 0.008
 """Share of the image diagonal within which DAVIS counts two outlines as the same."""
@@ -72,14 +72,18 @@ def tolerance_radius_px(height: int, width: int, tolerance: float = DAVIS_TOLERA
 
 def frame_boundary_f(predicted: NDArray[np.bool_], true: NDArray[np.bool_], radius_px: float) -> float:
     """F of one frame, both masks `(H, W)` bool of one shape, unchecked."""
-    rows, columns = _reach_of(predicted | true)
-    predicted_outline = outline(predicted[rows, columns])
-    true_outline = outline(true[rows, columns])
-    predicted_px, true_px = np.count_nonzero(predicted_outline), np.count_nonzero(true_outline)
+    box = box_around(predicted | true)
+    return outlines_f(outline(predicted[box]), outline(true[box]), disk(radius_px))
+
+
+def outlines_f(predicted: NDArray[np.uint8], true: NDArray[np.uint8], near: Neighbourhood) -> float:
+    """F of two outlines `(H, W)` uint8, 0 and 1, that match where one is near the other."""
+    predicted_px, true_px = np.count_nonzero(predicted), np.count_nonzero(true)
     if predicted_px == 0 or true_px == 0:
         return float(predicted_px == true_px)
-    precision = _covered_px(predicted_outline, true_outline, radius_px) / predicted_px
-    recall = _covered_px(true_outline, predicted_outline, radius_px) / true_px
+    ours, theirs = (PackedPicture.of(each, near.margin_px) for each in (predicted, true))
+    precision = covered_px(ours, theirs, near) / predicted_px
+    recall = covered_px(theirs, ours, near) / true_px
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -96,24 +100,11 @@ def outline(mask_hw: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return np.asarray(cv2.morphologyEx(pixels, cv2.MORPH_GRADIENT, window, anchor=(0, 0)), dtype=np.uint8)
 
 
-def _covered_px(asking: NDArray[np.uint8], near: NDArray[np.uint8], radius_px: float) -> int:
-    """How many pixels of one outline lie within the radius of the other."""
-    reached = np.asarray(cv2.dilate(near, _disk(radius_px)), dtype=np.uint8)
-    return int(np.count_nonzero(asking & reached))
-
-
-def _reach_of(either: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Rows and columns that hold every outline pixel: the bounding box and one pixel around it.
+def box_around(either: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns that hold every outline pixel of a mask: its bounding box and one pixel around it.
 
     The pixel before the box carries the outline of its first row; the one behind it shows that the object ends there.
     Dilation needs no more room, since only outline pixels ask whether they are covered.
     """
     left, top, width, height = cv2.boundingRect(np.ascontiguousarray(either).view(np.uint8))
     return slice(max(top - 1, 0), top + height + 1), slice(max(left - 1, 0), left + width + 1)
-
-
-@lru_cache(maxsize=64)
-def _disk(radius_px: float) -> NDArray[np.uint8]:
-    """Offsets no longer than the radius, as a dilation kernel of odd side."""
-    reach = np.arange(-math.floor(radius_px), math.floor(radius_px) + 1)
-    return (reach[:, None] ** 2 + reach[None, :] ** 2 <= radius_px**2).astype(np.uint8)
