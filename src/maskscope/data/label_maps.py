@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from maskscope.data.output import writing
-from maskscope.errors import OutputError, ShapeError
+from maskscope.errors import DatasetError, OutputError, ShapeError
 from maskscope.palette import davis_palette
 
 MAX_ID = 255
+
+VOID_LABEL = 255
+"""Label of pixels that belong to nobody; kept in label maps, never an object."""
 
 
 def label_map(
@@ -66,6 +71,36 @@ def label_map(
         labels[wins] = ids[place]
         best[wins] = logits[place][wins]
     return labels
+
+
+def read_labels(path: Path) -> NDArray[np.uint8]:
+    """Stored numbers of an indexed or grey PNG, `(H, W)` uint8.
+
+    Raises:
+        DatasetError: not an image, or a picture in colours.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L"):
+                # One-bit masks, and the greys that some editors save as colours, are label maps all the same.
+                bands = np.asarray(image.convert("RGB"))
+                if image.mode != "1" and not (bands == bands[:, :, :1]).all():
+                    raise DatasetError(
+                        f"{path} is a {image.mode} picture in colours, expected an indexed or grey label map",
+                        "save object numbers as palette indices",
+                    )
+                return np.ascontiguousarray(bands[:, :, 0])
+            return np.array(image, dtype=np.uint8)
+    except DatasetError:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"cannot read {path} as an image ({error})", "remove or re-export this file") from error
+
+
+def object_labels(labels_hw: NDArray[np.uint8]) -> tuple[int, ...]:
+    """Labels other than background and void, ascending."""
+    counts = cv2.calcHist([labels_hw], [0], None, [256], [0, 256])  # several times faster than sorting pixels
+    return tuple(int(label) for label in np.flatnonzero(counts) if label not in (0, VOID_LABEL))
 
 
 class MaskPngWriter:
@@ -137,3 +172,39 @@ class MaskPngWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def write_label_maps(
+    root: Path | str,
+    name: str,
+    labels: Iterable[NDArray[np.uint8]],
+    *,
+    stems: Iterable[str] | None = None,
+    resolution: str = "480p",
+    overwrite: bool = False,
+) -> Path:
+    """Write a sequence's label maps where DAVIS keeps them: `<root>/Annotations/<resolution>/<name>/00000.png` and on.
+
+    Args:
+        root: the data set's folder; made if need be.
+        name: of the sequence.
+        labels: `(H, W)` uint8 each, in order of time: 0 background, objects from 1, 255 void; read once.
+        stems: names of the files without ending, one a mask; None for numbers of five digits.
+        resolution: folder above the sequences; "." for none, as MOSE and YouTube-VOS have it.
+        overwrite: replace existing masks instead of refusing.
+
+    Returns:
+        The folder with the masks.
+
+    Raises:
+        ShapeError: a label map is not `(H, W)`, or there are fewer names than masks.
+        OutputError: an id above 255, a file exists, or it cannot be written.
+    """
+    names = None if stems is None else iter(stems)
+    with MaskPngWriter(Path(root) / "Annotations" / resolution / name, overwrite) as writer:
+        for frame, labels_hw in zip(count(), labels, strict=False):
+            stem = None if names is None else next(names, None)
+            if names is not None and stem is None:
+                raise ShapeError(f"{name} has more masks than names, which end after {frame}")
+            writer.write(labels_hw, frame, stem)
+    return writer.folder
