@@ -1,217 +1,120 @@
-"""Scores of a whole sequence: which frames and which objects count, and how frames become one number.
-
-Benchmarks share J and F and differ in these rules, so a score without its protocol's name means little.
-"""
+"""Scores of whole sequences under a benchmark's rules, and of data sets."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-
-import cv2
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 
 from maskscope.errors import MaskscopeError, ShapeError
-from maskscope.evaluate.boundary import DAVIS_TOLERANCE, frame_boundary_f, tolerance_radius_px
-from maskscope.evaluate.region import frame_region_similarity
+from maskscope.evaluate.frames import FrameObjects, MaskFrame
+from maskscope.evaluate.rules import ALL_FRAMES, DAVIS, LVOS, MOSE, PROTOCOLS, SAV, YTVOS, Protocol, find_protocol
+from maskscope.evaluate.scores import (
+    DatasetScore,
+    Group,
+    ObjectScore,
+    SequenceScore,
+    Statistics,
+    average_adaptive,
+)
+from maskscope.evaluate.tally import Tally, name_objects
+
+__all__ = [
+    "ALL_FRAMES",
+    "DAVIS",
+    "LVOS",
+    "MOSE",
+    "PROTOCOLS",
+    "SAV",
+    "YTVOS",
+    "DatasetScore",
+    "Protocol",
+    "SequenceScore",
+    "Statistics",
+    "evaluate_sequence",
+    "summarise",
+]
 
 logger = logging.getLogger(__name__)
 
-_SUCCESS = 0.5
-_BOTH_EMPTY = 1.0
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """Which frames, objects and pixels of a sequence count.
-
-    Attributes:
-        name: what records and tables call it.
-        drops_ends: leave out the first frame (it is given) and the last one.
-        late_objects: also score objects that are not on the first true mask.
-        ignores_void: void pixels count for nothing; otherwise they are background.
-        tolerance: outline distance of F, a share of the image diagonal.
-        void_label: label of true pixels that belong to nobody.
-    """
-
-    name: str
-    drops_ends: bool
-    late_objects: bool
-    ignores_void: bool
-    tolerance: float = DAVIS_TOLERANCE
-    void_label: int = 255
-
-
-DAVIS = Protocol("davis", drops_ends=True, late_objects=False, ignores_void=False)
-"""Semi-supervised DAVIS 2016 and 2017, as the official tool evaluates them."""
-
-ALL_FRAMES = Protocol("all-frames", drops_ends=False, late_objects=True, ignores_void=True)
-"""Every frame and every object that the truth ever shows, the first frame included."""
-
-PROTOCOLS: Mapping[str, Protocol] = MappingProxyType({protocol.name: protocol for protocol in (DAVIS, ALL_FRAMES)})
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """One measure over frames: fractions in 0..1, decay in -1..1, lower is better. Never NaN."""
-
-    mean: float
-    recall: float
-    decay: float
-
-    @classmethod
-    def of(cls, values: ArrayLike) -> Statistics:
-        """Mean, share strictly above 0.5, and mean of the first quarter less mean of the last, as in DAVIS.
-
-        Quarters share their border frames. Up to 256 frames this equals the official tool; beyond, the tool's frame
-        numbers wrap around at 8 bits and its decay means nothing.
-
-        Args:
-            values: `(n_frames,)` scores of one object in order of time.
-
-        Raises:
-            MaskscopeError: no value, or one that is not a number.
-        """
-        scores = np.asarray(values, dtype=np.float64)
-        if scores.ndim != 1 or scores.size == 0 or not np.isfinite(scores).all():
-            raise MaskscopeError(f"statistics need one finite score or more in a row, got an array {scores.shape}")
-        # The small addend sends halves up where numpy would send them to the even neighbour.
-        borders = np.round(np.linspace(1, scores.size, 5) + 1e-10).astype(np.int64) - 1
-        first, last = scores[borders[0] : borders[1] + 1], scores[borders[3] : borders[4] + 1]
-        return cls(
-            mean=float(scores.mean()),
-            recall=float((scores > _SUCCESS).mean()),
-            decay=float(first.mean() - last.mean()),
-        )
-
-    @classmethod
-    def average(cls, parts: Sequence[Statistics]) -> Statistics:
-        """Mean of each number, every part counted once.
-
-        Raises:
-            MaskscopeError: no part at all.
-        """
-        if not parts:
-            raise MaskscopeError("there is nothing to average: no object was scored")
-        return cls(*np.mean([(part.mean, part.recall, part.decay) for part in parts], axis=0).tolist())
-
-
-@dataclass(frozen=True)
-class SequenceScore:
-    """J and F of each object on each frame that counts.
-
-    Attributes:
-        protocol: the rules these scores follow.
-        object_ids: labels of the scored objects, ascending.
-        frames: `(n_frames,)` int64 numbers of the frames that count, from 0.
-        region: `(n_objects, n_frames)` float64 J in 0..1, 1 where prediction and truth both lack the object.
-        boundary: the same of F.
-    """
-
-    protocol: Protocol
-    object_ids: tuple[int, ...]
-    frames: NDArray[np.int64]
-    region: NDArray[np.float64]
-    boundary: NDArray[np.float64]
-
-    def object_region(self, object_id: int) -> Statistics:
-        """J of one object over the frames that count."""
-        return Statistics.of(self.region[self.object_ids.index(object_id)])
-
-    def object_boundary(self, object_id: int) -> Statistics:
-        """F of one object over the frames that count."""
-        return Statistics.of(self.boundary[self.object_ids.index(object_id)])
-
-    @property
-    def j(self) -> Statistics:
-        """J averaged over objects: DAVIS's J-Mean, J-Recall and J-Decay."""
-        return Statistics.average([Statistics.of(row) for row in self.region])
-
-    @property
-    def f(self) -> Statistics:
-        """F averaged over objects."""
-        return Statistics.average([Statistics.of(row) for row in self.boundary])
-
-    @property
-    def j_and_f(self) -> float:
-        """Mean of the two means, the headline number of DAVIS."""
-        return (self.j.mean + self.f.mean) / 2
-
-
-@dataclass(frozen=True)
-class DatasetScore:
-    """J and F over sequences, every object counted once however long its sequence."""
-
-    protocol: Protocol
-    num_objects: int
-    j: Statistics
-    f: Statistics
-
-    @property
-    def j_and_f(self) -> float:
-        """Mean of the two means."""
-        return (self.j.mean + self.f.mean) / 2
-
 
 def evaluate_sequence(
-    predictions: Iterable[ArrayLike], truths: Iterable[ArrayLike], protocol: Protocol | str = DAVIS
+    predictions: Iterable[MaskFrame | None] | None,
+    truths: Iterable[MaskFrame],
+    protocol: Protocol | str = DAVIS,
+    *,
+    name: str = "",
+    frame_numbers: Sequence[int] | None = None,
+    objects: Mapping[int, range | None] | None = None,
 ) -> SequenceScore:
-    """Score label maps against the truth, frame by frame; both may be generators and are read once.
+    """Score predictions against the truth, frame by frame; both may be generators and are read once.
 
     Args:
-        predictions: one `(H, W)` integer label map a frame, first frame included, 0 background; boolean is object 1.
-        truths: as many, of the same size; the protocol's void label, 255, is no object.
+        predictions: one frame for each true one, first frame included: a `(H, W)` integer label map, 0 background
+            (boolean is object 1), or object -> `(H, W)` mask. None stands for a frame that was not predicted, which
+            is no matter where the frame does not count; instead of all frames it stands for the whole sequence.
+        truths: as many, of the same size; the protocol's void label, 255, is no object. In masks by object, one that
+            is left out is not annotated on that frame, and the frame does not count for it.
         protocol: the rules, or their name in `PROTOCOLS`.
+        name: the sequence's.
+        frame_numbers: numbers of the true frames in the video, for protocols that take every so many; 0, 1, 2 ... .
+        objects: what the data set's metadata says instead of the masks: which objects there are and, unless None, the
+            numbers of the frames in which each is evaluated.
 
     Raises:
         ShapeError: another number of frames or another frame size.
         MaskscopeError: an unknown protocol, a mask that is no label map, no object or no frame that counts, or a
-            predicted label that no true mask holds (it would count nowhere, unseen).
+            prediction that lacks something the protocol does not forgive, or has an object that truth lacks.
     """
-    rules = _protocol(protocol)
-    frame_scores: list[dict[int, tuple[float, float]]] = []
-    true_labels: set[int] = set()
-    first_labels: set[int] = set()
-    first_use: dict[int, int] = {}
-    for index, (predicted, true) in enumerate(_in_step(predictions, truths)):
-        here = set(_labels(true)) - {rules.void_label}
-        guessed = _labels(predicted)
-        true_labels |= here
-        if index == 0:
-            first_labels = here
-        for label in guessed:
-            first_use.setdefault(label, index)
-        wanted = here | set(guessed) if rules.late_objects else first_labels
-        frame_scores.append(_score_frame(predicted, true, sorted(wanted & (here | set(guessed))), rules))
+    rules = find_protocol(protocol)
+    if predictions is None and rules.missing_sequences == "refuse":
+        raise MaskscopeError(f"protocol {rules.name} wants every sequence predicted, {name or 'this one'} is not")
+    tally = Tally(rules, objects)
+    frames: Iterable[MaskFrame | None] = repeat(None) if predictions is None else predictions
+    for predicted, true in _in_step(frames, truths, rules.void_label, endless=predictions is None):
+        tally.add(predicted, true)
+    numbers = range(tally.num_frames) if frame_numbers is None else frame_numbers
+    if len(numbers) != tally.num_frames:
+        raise ShapeError(f"there are {len(numbers)} frame numbers for {tally.num_frames} true masks")
 
-    for label, index in first_use.items():
-        if label not in true_labels:
-            raise MaskscopeError(
-                f"frame {index} predicts label {label}, which no true mask holds (they hold {sorted(true_labels)})",
-                "give predictions the truth's object labels and 0 elsewhere",
-            )
-    object_ids = tuple(sorted(true_labels if rules.late_objects else first_labels))
-    if not object_ids:
-        place = "true mask" if rules.late_objects else "first true mask"
-        raise MaskscopeError(f"no object to score: no {place} holds a label other than 0 and {rules.void_label} (void)")
-    if late := true_labels - set(object_ids):
-        logger.info("protocol %s leaves out objects that appear later: %s", rules.name, sorted(late))
-    frames = np.arange(len(frame_scores))[1:-1] if rules.drops_ends else np.arange(len(frame_scores))
-    if frames.size == 0:
+    counted = {number: tally.counted(number, numbers) for number in tally.objects()}
+    if not counted:
+        place = "true mask" if rules.objects == "all" else "first true mask"
+        void = f"0 and {rules.void_label} (void)" if rules.void_label is not None else "0"
+        raise MaskscopeError(f"no object to score: no {place} holds a label other than {void}")
+    if not any(counted.values()):
         raise MaskscopeError(
-            f"protocol {rules.name} drops the first and the last frame, and the sequence has {len(frame_scores)}",
-            f"give three or more, or use protocol {ALL_FRAMES.name}",
+            f"protocol {rules.name} counts {rules.about}: of the sequence's {tally.num_frames} frames none is left",
+            f"use protocol {ALL_FRAMES.name}",
         )
-    both_empty = (_BOTH_EMPTY, _BOTH_EMPTY)
-    table = np.array([[frame_scores[frame].get(label, both_empty) for frame in frames] for label in object_ids])
-    return SequenceScore(rules, object_ids, frames, region=table[..., 0], boundary=table[..., 1])
+    never = [number for number, indices in counted.items() if not indices]
+    notes = [
+        f"{name_objects(never)} on no frame that counts, and left out" if never else "",
+        tally.note_late_objects(),
+        tally.note_strangers(counted),
+    ]
+    if predictions is None:
+        notes.append(f"not predicted, counted as {'0' if rules.missing_sequences == 'zero' else 'empty'}")
+    else:
+        notes.append(tally.note_missing(counted))
+    said = tuple(note for note in notes if note)
+    for note in said:
+        logger.info("%s: %s", name or "sequence", note)
+    scores = [
+        tally.score(number, indices, predicted=predictions is not None)
+        for number, indices in counted.items()
+        if indices
+    ]
+    return SequenceScore(rules, tuple(scores), name, said)
 
 
-def summarise(scores: Iterable[SequenceScore]) -> DatasetScore:
+def summarise(scores: Iterable[SequenceScore], *, is_unseen: Callable[[str, int], bool] | None = None) -> DatasetScore:
     """One score of many sequences, averaged over their objects.
+
+    Args:
+        scores: of one protocol.
+        is_unseen: whether an object, of a sequence by name, is of a category unseen in training; without it a protocol
+            that averages over seen and unseen falls back to the mean over objects, and says so.
 
     Raises:
         MaskscopeError: no sequence, or sequences under different protocols.
@@ -221,75 +124,54 @@ def summarise(scores: Iterable[SequenceScore]) -> DatasetScore:
     if len(protocols) != 1:
         names = sorted(protocol.name for protocol in protocols)
         raise MaskscopeError(f"a mean is over sequences of one protocol, these have {names or 'none'}")
-    region = [Statistics.of(row) for score in scored for row in score.region]
-    boundary = [Statistics.of(row) for score in scored for row in score.boundary]
-    return DatasetScore(protocols.pop(), len(region), Statistics.average(region), Statistics.average(boundary))
+    rules = protocols.pop()
+    objects = [(score.name, each) for score in scored for each in score.objects]
+    adaptive = average_adaptive([each for _, each in objects])
+    everything = _group("all", [each for _, each in objects])
+    if not rules.averages_unseen:
+        return DatasetScore(rules, len(objects), everything.j, everything.f, adaptive)
+    groups: tuple[Group, ...] = ()
+    if is_unseen is not None:
+        split: dict[str, list[ObjectScore]] = {"seen": [], "unseen": []}
+        for name, each in objects:
+            split["unseen" if is_unseen(name, each.object_id) else "seen"].append(each)
+        groups = tuple(_group(kind, members) for kind, members in split.items() if members)
+    if len(groups) == 2:
+        j, f = Statistics.average([group.j for group in groups]), Statistics.average([group.f for group in groups])
+        return DatasetScore(rules, len(objects), j, f, adaptive, groups)
+    note = f"{rules.name} averages over seen and unseen categories, here it is the plain mean over objects: " + (
+        f"all of them are {groups[0].name}" if groups else "nothing says which are unseen"
+    )
+    return DatasetScore(rules, len(objects), everything.j, everything.f, adaptive, groups, (note,))
 
 
-def _protocol(protocol: Protocol | str) -> Protocol:
-    if isinstance(protocol, Protocol):
-        return protocol
-    if protocol not in PROTOCOLS:
-        raise MaskscopeError(f"protocol {protocol!r} is unknown", f"the known ones: {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[protocol]
+def _group(name: str, members: Sequence[ObjectScore]) -> Group:
+    j, f = Statistics.average([each.j for each in members]), Statistics.average([each.f for each in members])
+    return Group(name, len(members), j, f)
 
 
 def _in_step(
-    predictions: Iterable[ArrayLike], truths: Iterable[ArrayLike]
-) -> Iterable[tuple[NDArray[np.integer], NDArray[np.integer]]]:
-    """Pairs of checked label maps, and an error where one side ends first."""
-    guesses, missing = iter(predictions), object()
-    size: tuple[int, ...] | None = None
+    predictions: Iterable[MaskFrame | None], truths: Iterable[MaskFrame], void_label: int | None, endless: bool
+) -> Iterator[tuple[FrameObjects | None, FrameObjects]]:
+    """Pairs of checked frames, and an error where one side ends first."""
+    guesses, ended = iter(predictions), object()
+    size: tuple[int, int] | None = None
     count = 0
     for count, truth in enumerate(truths, start=1):
-        guess = next(guesses, missing)
-        if guess is missing:
+        guess = next(guesses, ended)
+        if guess is ended:
             raise ShapeError(f"predictions and truth have as many frames, predictions end after {count - 1}")
-        true = _label_map(truth, f"true mask of frame {count - 1}")
-        predicted = _label_map(guess, f"prediction of frame {count - 1}")  # type: ignore[arg-type]  # is not `missing`
-        size = size or true.shape
-        if true.shape != size or predicted.shape != size:
+        true = FrameObjects.read(truth, f"true mask of frame {count - 1}", void_label)
+        predicted = None
+        if guess is not None:
+            predicted = FrameObjects.read(guess, f"prediction of frame {count - 1}")  # type: ignore[arg-type]
+        size = size or true.size_hw
+        if {true.size_hw, predicted.size_hw if predicted else size} != {size}:
             raise ShapeError(
-                f"all masks have the first one's size {size}, frame {count - 1} has {true.shape} (truth) "
-                f"and {predicted.shape} (prediction)",
+                f"all masks have the first one's size {size}, frame {count - 1} has {true.size_hw} (truth) "
+                f"and {predicted.size_hw if predicted else 'nothing'} (prediction)",
                 "resize predictions to the truth",
             )
         yield predicted, true
-    if next(guesses, missing) is not missing:
+    if not endless and next(guesses, ended) is not ended:
         raise ShapeError(f"predictions and truth have as many frames, the truth ends after {count}")
-
-
-def _label_map(labels: ArrayLike, role: str) -> NDArray[np.integer]:
-    array = np.asarray(labels)
-    if array.ndim != 2:
-        raise ShapeError(f"a label map is (height, width), the {role} has shape {array.shape}")
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8)
-    if not np.issubdtype(array.dtype, np.integer):
-        raise MaskscopeError(f"a label map is integer or boolean, the {role} is {array.dtype}", "threshold it first")
-    return array
-
-
-def _labels(labels_hw: NDArray[np.integer]) -> list[int]:
-    """Labels other than background, ascending."""
-    if labels_hw.dtype == np.uint8 and labels_hw.size:  # the usual case; counting is far faster than sorting pixels
-        present = np.flatnonzero(cv2.calcHist([labels_hw], [0], None, [256], [0, 256]))
-    else:
-        present = np.unique(labels_hw)
-    return [int(label) for label in present if label != 0]
-
-
-def _score_frame(
-    predicted: NDArray[np.integer], true: NDArray[np.integer], labels: list[int], rules: Protocol
-) -> dict[int, tuple[float, float]]:
-    """J and F by label."""
-    height, width = true.shape
-    radius_px = tolerance_radius_px(height, width, rules.tolerance)
-    kept = true != rules.void_label if rules.ignores_void else None
-    scores: dict[int, tuple[float, float]] = {}
-    for label in labels:
-        guess, truth = predicted == label, true == label
-        if kept is not None:
-            guess &= kept
-        scores[label] = frame_region_similarity(guess, truth), frame_boundary_f(guess, truth, radius_px)
-    return scores

@@ -111,7 +111,7 @@ def test_frames_that_do_not_go_together_are_refused(
 @pytest.mark.parametrize(
     ("predictions", "truths", "message"),
     [
-        ([labels(ONE)] * 2, [labels(ONE)] * 2, "drops the first and the last frame, and the sequence has 2"),
+        ([labels(ONE)] * 2, [labels(ONE)] * 2, "all frames but the first and the last; every object counts once: of the sequence.s 2 frames none"),
         ([], [], "no object to score"),
         ([labels()] * 3, [labels()] * 3, "no object to score"),
         ([labels()] * 3, [labels((255, 4, 4, 9, 9))] * 3, r"other than 0 and 255 \(void\)"),
@@ -127,7 +127,7 @@ def test_what_cannot_be_scored_is_an_error_and_never_nan(
 
 
 def test_unknown_protocol_names_the_known_ones() -> None:
-    with pytest.raises(MaskscopeError, match="davis, all-frames"):
+    with pytest.raises(MaskscopeError, match="davis, mose, sav, lvos, ytvos, all-frames"):
         evaluate_sequence([], [], "davis17")
 
 
