@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from maskscope import __version__
-from maskscope.cli import demo, models, track
+from maskscope.cli import data, demo, models, track, transform
 from maskscope.cli.console import log_to_terminal
 from maskscope.errors import MaskscopeError
 
@@ -39,7 +39,9 @@ app = typer.Typer(
     epilog="Start with: maskscope demo",
 )
 app.command("track", help=track.HELP)(track.track)
+app.command("transform", help=transform.HELP)(transform.transform)
 app.command("models")(models.models)
+app.add_typer(data.app, name="data")
 app.command("demo")(demo.demo)
 
 
