@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -13,13 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from maskscope.model.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, POSITIVE
 from maskscope.tracking.picture import IMAGE_MEAN, IMAGE_STD
-from maskscope.training.clips import ClipSampler
+from maskscope.training.clips import Clip
 from maskscope.training.prompts import draw_kind, loose_box, random_click
-from maskscope.training.recipe import Phase
+from maskscope.training.recipe import CLIPS_APART, Phase
 from maskscope.training.unroll import FirstPrompt
-
-CLIPS_APART = 64
-"""Clip numbers set aside for each step, so that no two steps share one whatever their batch size."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,10 @@ class Batch:
     prompt: FirstPrompt
     times: tuple[int, ...]
 
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return Batch(self.frames_tbhwc.to(device), self.masks_tbhw.to(device), self.prompt.to(device), self.times)
+
     def images(self) -> Tensor:
         """(t, b, 3, H, W) float32 in channels-last order, normalised."""
         return normalise(self.frames_tbhwc)
@@ -50,20 +53,33 @@ def normalise(frames_bhwc: Tensor) -> Tensor:
     return ((frames_bhwc.float() - mean) / std).movedim(-1, -3)
 
 
-@dataclass(frozen=True)
-class StepBatches(Dataset[Batch]):
-    """Batch number `step` of one phase; processes that train together differ in `rank` and so in their clips."""
+class ClipSource(Protocol):
+    """Clips by number: the same number gives the same clip."""
 
-    sampler: ClipSampler
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+        ...
+
+    def sample(self, index: int, n_frames: int, size_hw: tuple[int, int]) -> Clip:
+        """Clip number `index`, of `n_frames` frames of `size_hw` pixels."""
+        ...
+
+
+@dataclass(frozen=True)
+class GroupBatches(Dataset[Batch]):
+    """Batches of one phase by number: `step * groups + group`, the same whichever process asks."""
+
+    clips: ClipSource
     phase: Phase
     prompt_weights: tuple[float, float, float]
-    rank: int = 0
 
-    def __getitem__(self, step: int) -> Batch:
-        first = step * CLIPS_APART + self.rank * self.phase.clips
-        clips = [self.sampler.sample(first + i, self.phase.frames, self.phase.size_hw) for i in range(self.phase.clips)]
+    def __getitem__(self, number: int) -> Batch:
+        step, group = divmod(number, self.phase.groups)
+        first = step * CLIPS_APART + group * self.phase.clips
+        clips = [self.clips.sample(first + i, self.phase.frames, self.phase.size_hw) for i in range(self.phase.clips)]
         masks = np.stack([clip.masks for clip in clips], axis=1)
-        rng = np.random.default_rng([self.sampler.seed, first, 1])
+        rng = np.random.default_rng([self.clips.seed, first, 1])
         prompt = make_prompt(rng, masks[0], self.prompt_weights)
         frames = np.stack([clip.frames for clip in clips], axis=1)
         return Batch(torch.from_numpy(frames), torch.from_numpy(masks), prompt, pretended_times(rng, self.phase.frames))
@@ -94,12 +110,12 @@ def pretended_times(rng: np.random.Generator, n_frames: int) -> tuple[int, ...]:
     return (0, *(int(t) for t in first + np.concatenate([[0], np.cumsum(gaps)])))
 
 
-def load_batches(batches: StepBatches, start: int, workers: int) -> DataLoader[Batch]:
-    """Batches from step `start` on, without end, made by worker processes in order."""
+def load_batches(batches: GroupBatches, numbers: Sequence[int], workers: int) -> DataLoader[Batch]:
+    """Batches of these numbers in order, made by worker processes."""
     return DataLoader(
         batches,
         batch_size=None,
-        sampler=range(start, start + 10_000_000),
+        sampler=numbers,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread,

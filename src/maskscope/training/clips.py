@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from maskscope.errors import DatasetError
 from maskscope.training.appearance import AppearanceRange, change_appearance
 from maskscope.training.corpus import Corpus
 from maskscope.training.motion import CAMERA, OBJECT, MotionRange, deform, placement, random_motion, translation
@@ -64,7 +65,7 @@ class ClipSampler:
         """Draw one clip; draws again while the target is too small in the first frame.
 
         Raises:
-            RuntimeError: fifty draws in a row showed no target.
+            DatasetError: fifty draws in a row showed no target.
         """
         rng = np.random.default_rng([self.seed, index])
         for _ in range(50):
@@ -73,20 +74,23 @@ class ClipSampler:
             if self.config.min_target <= masks[0].mean() <= 0.7:
                 change_appearance(rng, frames, self.config.appearance)
                 return Clip(frames, masks, kind)
-        raise RuntimeError("fifty draws showed no target: are the masks of the training data empty?")
+        least = 100 * self.config.min_target
+        raise DatasetError(
+            f"fifty draws showed no object of {least:g} % of the frame or more", "look at the masks; are they empty?"
+        )
 
     def _kind(self, rng: np.random.Generator) -> str:
         weights = {
             "video": self.config.video if self.corpus.videos else 0.0,
-            "still": self.config.still if self.corpus.objects or self.corpus.regions else 0.0,
-            "paste": self.config.paste if self.corpus.objects or self.corpus.cutouts else 0.0,
+            "still": self.config.still if self.corpus.objects or self.corpus.regions or self.corpus.videos else 0.0,
+            "paste": self.config.paste if self._has_sprites else 0.0,
         }
         total = sum(weights.values())
         return str(rng.choice(list(weights), p=[w / total for w in weights.values()]))
 
     def _video(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
         images, labels = self._video_frames(rng, n)
-        masks = _pick_label(rng, labels)
+        masks = _pick_label(rng, labels, self._least)
         if masks is None:
             return _nothing(n, size_hw)
         motion = CAMERA if rng.random() < 0.3 else None
@@ -94,13 +98,9 @@ class ClipSampler:
         return render(backdrop, self._intruders(rng, n, size_hw, self.config.intruder), size_hw)
 
     def _still(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
-        """The whole picture moves; the target is its object or any part of it."""
-        names = self.corpus.regions if rng.random() < 0.35 and self.corpus.regions else self.corpus.objects
-        name = _choose(rng, names or self.corpus.regions)
-        image, labels = self.corpus.store[f"{name}/image"], self.corpus.store[f"{name}/mask"]
-        if names is self.corpus.objects:
-            labels = (labels > 0).astype(np.uint8)
-        masks = _pick_label(rng, [labels] * n)
+        """The whole picture moves; the target is its object or any part of it. Without photos, a frame of a video."""
+        image, labels = self._labelled_still(rng)
+        masks = _pick_label(rng, [labels] * n, self._least)
         if masks is None:
             return _nothing(n, size_hw)
         images = [image] * n
@@ -110,15 +110,38 @@ class ClipSampler:
         backdrop = Backdrop(images, masks, _crop(rng, image, masks[0], n, size_hw, motion))
         return render(backdrop, self._intruders(rng, n, size_hw, self.config.intruder), size_hw)
 
+    def _labelled_still(self, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+        """(h, w, 3) and its label map (h, w)."""
+        if not (self.corpus.objects or self.corpus.regions):
+            images, maps = self._video_frames(rng, 1)
+            return images[0], maps[0]
+        names = self.corpus.regions if rng.random() < 0.35 and self.corpus.regions else self.corpus.objects
+        name = _choose(rng, names or self.corpus.regions)
+        image, labels = self.corpus.store[f"{name}/image"], self.corpus.store[f"{name}/mask"]
+        return image, (labels > 0).astype(np.uint8) if names is self.corpus.objects and names else labels
+
+    @property
+    def _has_sprites(self) -> bool:
+        return bool(self.corpus.objects or self.corpus.cutouts or self.corpus.videos)
+
+    @property
+    def _least(self) -> float:
+        """Smallest share of its picture that a label may take; a crop shows it larger."""
+        return self.config.min_target / 4
+
     def _paste(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
         """Cut-outs on another picture or video: the target, perhaps its twin, perhaps others before or behind it."""
-        if self.corpus.videos and rng.random() < 0.4:
+        photos = self.corpus.backgrounds + tuple(f"{o}/image" for o in self.corpus.objects[::5])
+        if self.corpus.videos and (rng.random() < 0.4 or not photos):
             images, _ = self._video_frames(rng, n)
+        elif photos:
+            images = [self.corpus.store[_choose(rng, photos)]] * n
         else:
-            name = _choose(rng, self.corpus.backgrounds + tuple(f"{o}/image" for o in self.corpus.objects[::5]))
-            images = [self.corpus.store[name]] * n
+            return _nothing(n, size_hw)
         backdrop = Backdrop(images, None, _crop(rng, images[0], None, n, size_hw, CAMERA))
         pictures = random_sprite(rng, self.corpus, n)
+        if not pictures:
+            return _nothing(n, size_hw)
         if rng.random() < self.config.elastic:
             pictures = deform(rng, (pictures,))[0]
         shown = np.ones(n, np.bool_)
@@ -154,20 +177,23 @@ class ClipSampler:
         return [frames[i] for i in indices], [labels[i] for i in indices]
 
     def _intruders(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int], chance: float) -> list[Sprite]:
-        if not (self.corpus.objects or self.corpus.cutouts):
+        if not self._has_sprites:
             return []
         sprites: list[Sprite] = []
         while len(sprites) < 3 and rng.random() < chance:
             shown = np.ones(n, np.bool_)
             if n > 1 and rng.random() < 0.3:
                 shown[: int(rng.integers(1, n))] = False
-            sprites.append(_place(rng, random_sprite(rng, self.corpus, n), n, size_hw, shown))
+            pictures = random_sprite(rng, self.corpus, n)
+            if not pictures:
+                break
+            sprites.append(_place(rng, pictures, n, size_hw, shown))
         return sprites
 
     def _cover(self, rng: np.random.Generator, target: Sprite, n: int, gap: NDArray[np.bool_]) -> Sprite:
         """A patch of some photo, large enough to hide the target, that moves with it while it is there."""
-        name = _choose(rng, self.corpus.backgrounds or tuple(f"{o}/image" for o in self.corpus.objects))
-        image = self.corpus.store[name]
+        photos = self.corpus.backgrounds or tuple(f"{o}/image" for o in self.corpus.objects)
+        image = self.corpus.store[_choose(rng, photos)] if photos else self._video_frames(rng, 1)[0][0]
         h, w = target.images[0].shape[:2]
         patch = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
         fit = np.diag([rng.uniform(1.1, 1.6) * w / image.shape[1], rng.uniform(1.1, 1.6) * h / image.shape[0], 1.0])
@@ -183,10 +209,10 @@ def _nothing(n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
     return np.zeros((n, *size_hw, 3), np.uint8), np.zeros((n, *size_hw), np.bool_)
 
 
-def _pick_label(rng: np.random.Generator, labels: list[Pixels]) -> list[Pixels] | None:
-    """Masks (255) of one label of the first frame; regions that tile the picture are taken between 0.5 and 60 %."""
+def _pick_label(rng: np.random.Generator, labels: list[Pixels], least: float) -> list[Pixels] | None:
+    """Masks (255) of one label of the first frame that takes a share of it between `least` and 0.6."""
     counts = np.bincount(labels[0].ravel(), minlength=2)[1:]
-    present = np.flatnonzero((counts > 0.0005 * labels[0].size) & (counts < 0.6 * labels[0].size)) + 1
+    present = np.flatnonzero((counts > least * labels[0].size) & (counts < 0.6 * labels[0].size)) + 1
     if not len(present):
         return None
     label = int(rng.choice(present))

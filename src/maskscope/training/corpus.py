@@ -10,6 +10,8 @@ Layout of a root (every part may be missing, but something must be there):
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +19,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from maskscope.errors import DatasetError
+from maskscope.training.checks import check_clip, matched
 from maskscope.training.store import ArrayStore, Pixels, open_store, write_store
+
+_log = logging.getLogger(__name__)
 
 HELD_OUT = ("dog-agility", "drift-turn", "mallard-water", "swing")
 """Sequences kept for validation: never sampled, used to choose settings."""
@@ -62,8 +68,12 @@ def open_corpus(root: Path, cache: Path, held_out: tuple[str, ...] = HELD_OUT) -
     Raises:
         DatasetError: nothing that can be trained on is in `root`.
     """
-    folder = cache / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
+    if not root.is_dir():
+        raise DatasetError(f"no such folder: {root}", "give the folder that holds video, image, cutouts or backgrounds")
+    folder = cache / f"{_digest(str(root.resolve()))}-{_digest(*_listing(root))}"
     if not (folder / "index.json").is_file():
+        for older in sorted(cache.glob(f"{_digest(str(root.resolve()))}-*")):
+            _log.info("%s was decoded from %s as it was before, and can be removed", older, root)
         write_store(folder, tqdm(_decode(root), desc="decoding training data", unit=" items", disable=None))
     store = open_store(folder)
     sequences = [name.removesuffix("/frames") for name in store.names("video/") if name.endswith("/frames")]
@@ -81,6 +91,23 @@ def open_corpus(root: Path, cache: Path, held_out: tuple[str, ...] = HELD_OUT) -
             f"no video/, image/ or cutouts/ examples in {root}", "point at a folder laid out as documented"
         )
     return corpus
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
+
+
+def _listing(root: Path) -> list[str]:
+    """Names, sizes and times of all files, so that data that was mended is decoded again."""
+    found = []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.suffix.lower() in SUFFIXES:
+                facts = path.stat()
+                found.append(f"{path.relative_to(root).as_posix()} {facts.st_size} {facts.st_mtime_ns}")
+    return found
 
 
 def held_out_sequences(corpus: Corpus, names: tuple[str, ...] = HELD_OUT) -> list[str]:
@@ -113,20 +140,26 @@ def read_colour(path: Path) -> Pixels:
 
 
 def read_labels(path: Path) -> Pixels:
-    """(h, w) integer labels; a mask saved with several equal channels counts as its first."""
-    labels = _read(path, cv2.IMREAD_UNCHANGED)
-    plain: Pixels = labels if labels.ndim == 2 else labels[..., 0].copy()
+    """(h, w) integer labels: of an indexed file its indices, of one with several equal channels the first."""
+    try:
+        with Image.open(path) as image:
+            labels = np.array(image if image.mode != "1" else image.convert("L"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DatasetError(f"{path} is no mask that can be read ({error})", "remove it or copy it again") from None
+    if labels.max(initial=0) > 255:
+        raise DatasetError(f"{path} has label {labels.max()}, expected 255 at most", "save it with 8 bits")
+    plain: Pixels = (labels if labels.ndim == 2 else labels[..., 0]).astype(np.uint8)
     return plain
 
 
 def _decode(root: Path) -> Iterator[tuple[str, Pixels]]:
     for sequence in (s for kind in _folders(root / "video") for s in _folders(kind)):
-        frames, masks = _files(sequence / "frames"), _files(sequence / "masks")
-        if len(frames) != len(masks) or not frames:
-            raise DatasetError(f"{sequence} should have a mask for every frame, got {len(frames)} and {len(masks)}")
+        paths = matched(sequence, *({p.stem: p for p in _files(sequence / part)} for part in ("frames", "masks")))
+        frames, masks = [read_colour(p) for p in paths[0]], [read_labels(p) for p in paths[1]]
+        check_clip(sequence, frames, masks)
         name = sequence.relative_to(root).as_posix()
-        yield f"{name}/frames", np.stack([read_colour(p) for p in frames])
-        yield f"{name}/masks", np.stack([read_labels(p) for p in masks])
+        yield f"{name}/frames", np.stack(frames)
+        yield f"{name}/masks", np.stack(masks)
     for kind in _folders(root / "image"):
         masks_of: dict[str, list[Path]] = {}
         for mask_path in _files(kind / "masks"):

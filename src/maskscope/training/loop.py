@@ -1,13 +1,13 @@
-"""The training loop: by the clock, resumable, with averaged weights and one line of log every few steps."""
+"""The training loop: by steps, resumable to the bit, with averaged weights and one line of log every few steps."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import logging
 import math
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,178 +16,247 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskscope.errors import MaskscopeError
+from maskscope.data.output import writing
+from maskscope.errors import CheckpointError, MaskscopeError, SettingError
 from maskscope.model.checkpoints import save_checkpoint
 from maskscope.model.sam2 import SAM2
-from maskscope.training.batches import Batch, StepBatches, load_batches
-from maskscope.training.clips import ClipSampler
-from maskscope.training.corpus import Corpus
+from maskscope.training.batches import Batch, ClipSource, GroupBatches, load_batches
+from maskscope.training.log import RunLog
 from maskscope.training.losses import Losses, sam2_losses
-from maskscope.training.recipe import Phase, Recipe
+from maskscope.training.optimise import average_weights, build_optimiser, freeze, set_rates
+from maskscope.training.recipe import Recipe, Stretch, stretches
+from maskscope.training.recipe_file import to_plain
+from maskscope.training.state import Progress, RunState, read_state, write_state
 from maskscope.training.team import Team
 from maskscope.training.unroll import unroll
-from maskscope.training.validate import validate
 
 _log = logging.getLogger(__name__)
 LOG_EVERY = 20
+STATE_NAME, WEIGHTS_NAME, LOG_NAME = "checkpoint.pt", "weights.safetensors", "log.jsonl"
+
+Numbered = list[tuple[int, Batch]]
+"""The groups of one step that this process computes, each with its number."""
 
 
-@dataclass
-class Progress:
-    """Where a run is: steps taken and seconds spent, over all its restarts."""
+@dataclass(frozen=True)
+class StepReport:
+    """One step of a run.
 
-    step: int = 0
-    seconds: float = 0.0
+    Attributes:
+        step: how many are done.
+        steps: how many there will be.
+        losses: by name, mean over the step's clips.
+    """
+
+    step: int
+    steps: int
+    losses: dict[str, float]
 
 
 class Trainer:
-    """One run over a corpus.
+    """One run.
+
+    The same recipe and clips give the same weights to the bit on the same machine with the same number of processes,
+    however often the run is killed and started again.
 
     Args:
-        model: trained in place.
-        averaged: the exponential moving average of its weights; what is kept in the end.
-        out: folder of log, checkpoints and weights; a checkpoint in it is resumed.
-        held_out: store names of the validation sequences.
+        model: trained in place, on its device.
+        recipe: what decides the run.
+        clips: where clips come from.
+        out: folder of log, checkpoint and weights; a checkpoint in it is resumed.
         team: the processes that train together; each needs the same initial model.
+        validate: scores of the averaged model, asked after each phase.
+        watch: told of every step, in the process that leads.
+        stop: asked after every step; True saves and ends the run.
+
+    Raises:
+        SettingError: a part to freeze that is not there, groups that cannot be shared out, or a checkpoint of another
+            recipe.
+        CheckpointError: a checkpoint that is damaged or of another model.
     """
 
     def __init__(
         self,
         model: SAM2,
         recipe: Recipe,
-        corpus: Corpus,
+        clips: ClipSource,
         out: Path,
-        held_out: list[str],
+        *,
         team: Team | None = None,
+        validate: Callable[[SAM2], dict[str, float]] | None = None,
+        watch: Callable[[StepReport], None] = lambda _: None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.model, self.recipe, self.corpus, self.out, self.held_out = model, recipe, corpus, out, held_out
+        self.model, self.recipe, self.clips, self.out = model, recipe, clips, out
         self.team = team or Team()
+        self.validate, self.watch, self.stop = validate, watch, stop
+        for stretch in stretches(recipe):
+            if stretch.phase.groups % self.team.size:
+                raise SettingError(
+                    f"a step of {stretch.phase.groups} groups cannot be shared out among {self.team.size} processes",
+                    "choose a number of processes that divides the groups",
+                )
         self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
         freeze(model, recipe)
         self.optimiser = build_optimiser(model, recipe)
         self.progress = Progress()
-        out.mkdir(parents=True, exist_ok=True)
-        self.checkpoint = out / "checkpoint.pt"
-        self.weights = out / "compact.safetensors"
-        if self.checkpoint.is_file():
+        with writing(out):
+            out.mkdir(parents=True, exist_ok=True)
+        self.state_path, self.weights, self.log = out / STATE_NAME, out / WEIGHTS_NAME, RunLog(out / LOG_NAME)
+        if self.state_path.is_file():
             self._resume()
+        if self.team.leads:
+            self.log.cut(self.progress.step)
+        self._recent: list[Tensor] = []
 
-    def run(self, workers: int = 0) -> None:
-        """Train until the recipe's minutes are over.
+    def run(self, workers: int = 0) -> bool:
+        """Train until the recipe is done.
+
+        Args:
+            workers: processes that make clips; 0 makes them in place.
+
+        Returns:
+            False when stopped before.
 
         Raises:
             MaskscopeError: the loss is no number; the batch is kept beside the log.
+            OutputError: checkpoint or log cannot be written.
         """
-        end = 0.0
         self.model.train()
-        for phase in self.recipe.phases:
-            end += phase.share * self.recipe.minutes * 60
-            if self.progress.seconds >= end:
-                continue
-            _log.info("phase %s until minute %.1f", phase, end / 60)
-            self._run_phase(phase, end, workers)
-            if self.team.leads:
+        for stretch in stretches(self.recipe):
+            if self.progress.step < stretch.end:
+                if self.progress.step == stretch.cycle_begin > 0:
+                    self._begin_cycle()
+                if not self._run_phase(stretch, workers):
+                    return False
+            if self.team.leads and self.progress.step == stretch.end:
                 self._save()
                 self._validate()
+        return True
 
-    def _run_phase(self, phase: Phase, end: float, workers: int) -> None:
-        sampler = ClipSampler(self.corpus, self.recipe.clips, self.recipe.seed)
-        batches = StepBatches(sampler, phase, self.recipe.prompt_weights, self.team.rank)
-        saved, then = time.monotonic(), time.monotonic()
-        for batch in load_batches(batches, self.progress.step, workers):
-            self._set_rates()
-            losses = self._backward(batch)
-            now = time.monotonic()
-            terms = torch.stack([v.detach().float().cpu() for v in vars(losses).values()])
-            mean = self.team.average(self.model.parameters(), torch.cat((terms, torch.tensor([now - then]))))
-            then = now
-            norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm))
-            if not (math.isfinite(norm) and math.isfinite(mean.sum().item())):
-                self._keep_offender(batch)
-            self.optimiser.step()
-            self._average()
-            self.progress.step += 1
-            self.progress.seconds += mean[-1].item()
-            if self.team.leads and self.progress.step % LOG_EVERY == 0:
-                self._write(self._line(dict(zip(vars(losses), mean.tolist(), strict=False)), norm, batch))
-            if self.team.leads and now - saved > self.recipe.checkpoint_minutes * 60:
+    def _begin_cycle(self) -> None:
+        """Go on from the averaged weights, with nothing remembered of the last cycle's gradients."""
+        self.model.load_state_dict(self.averaged.state_dict())
+        self.optimiser = build_optimiser(self.model, self.recipe)
+
+    def _run_phase(self, stretch: Stretch, workers: int) -> bool:
+        _log.info("%s until step %d", stretch.phase, stretch.end)
+        saved = self._then = time.monotonic()
+        for parts in self._parts(stretch, workers):
+            stopped = self._step(stretch, parts)
+            due = time.monotonic() - saved >= self.recipe.checkpoint_minutes * 60
+            if self.team.leads and (due or stopped):
                 self._save()
-                saved = now
-            if self.progress.seconds >= end:
-                return
+                saved = time.monotonic()
+            if stopped:
+                return False
+        return True
 
-    def _backward(self, batch: Batch) -> Losses:
-        device = self.model.device
-        with torch.autocast(device.type, torch.bfloat16):
-            outputs = unroll(self.model, batch.images().to(device), batch.prompt, batch.times)
-        losses = losses_of(outputs, batch.masks_tbhw.to(device), self.recipe)
+    def _parts(self, stretch: Stretch, workers: int) -> Iterator[Numbered]:
+        """This process's share of every step that is left of a phase."""
+        groups = stretch.phase.groups
+        mine = range(self.team.rank, groups, self.team.size)
+        numbers = [step * groups + group for step in range(self.progress.step, stretch.end) for group in mine]
+        loader = load_batches(GroupBatches(self.clips, stretch.phase, self.recipe.prompt_weights), numbers, workers)
+        parts: Numbered = []
+        for number, batch in zip(numbers, loader, strict=True):
+            parts.append((number, batch))
+            if len(parts) == len(mine):
+                yield parts
+                parts = []
+
+    def _step(self, stretch: Stretch, parts: Numbered) -> bool:
+        """One step of the optimiser; True when some process was asked to stop."""
+        rate = set_rates(self.optimiser, self.recipe, stretch, self.progress.step)
         self.optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()
-        return losses
+        terms = torch.stack([self._backward(number, batch, 1 / len(parts)) for number, batch in parts]).mean(0)
+        now = time.monotonic()
+        aside = torch.tensor([now - self._then, float(self.stop())])
+        self._then = now
+        mean = self.team.average(self.model.parameters(), torch.cat((terms, aside)))
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm))
+        if not (math.isfinite(norm) and math.isfinite(mean.sum().item())):
+            self._keep_offenders(parts)
+        self.optimiser.step()
+        since = self.progress.step - stretch.cycle_begin
+        average_weights(self.averaged, self.model, self.recipe.ema_decay, since)
+        self.progress.step += 1
+        self.progress.seconds += mean[-2].item()
+        if self.team.leads:
+            self._report(mean[:-2], norm, rate, stretch)
+        return bool(mean[-1] > 0)
 
-    def _set_rates(self) -> None:
-        factor = rate_factor(self.progress.seconds / (60 * self.recipe.minutes), self.recipe)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * factor
+    def _backward(self, number: int, batch: Batch, share: float) -> Tensor:
+        """Gradients of one group, added to those before; returns its losses, detached on the CPU."""
+        device = self.model.device
+        batch = batch.to(device)
+        with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
+            torch.manual_seed(int(np.random.SeedSequence([self.recipe.seed, number]).generate_state(1)[0]))
+            with torch.autocast(device.type, torch.bfloat16):
+                outputs = unroll(self.model, batch.images(), batch.prompt, batch.times)
+        losses = losses_of(outputs, batch.masks_tbhw, self.recipe)
+        (losses.total * share).backward()
+        return torch.stack([value.detach().float().cpu() for value in vars(losses).values()])
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(self.recipe.ema_decay, (1 + self.progress.step) / (10 + self.progress.step))
-        pairs = [
-            (a, p) for a, p in zip(self.averaged.parameters(), self.model.parameters(), strict=True) if p.requires_grad
-        ]
-        torch._foreach_lerp_([a for a, _ in pairs], [p.detach() for _, p in pairs], 1 - decay)
+    def _keep_offenders(self, parts: Numbered) -> None:
+        paths = []
+        for number, batch in parts:
+            paths.append(self.out / f"not-a-number-{number}.npz")
+            with writing(paths[-1]):
+                np.savez_compressed(paths[-1], frames=batch.frames_tbhwc.numpy(), masks=batch.masks_tbhw.numpy())
+        raise MaskscopeError(
+            f"loss or gradient is no number at step {self.progress.step}; its clips are in {paths[0]}",
+            "look at them; lower the learning rate if they are in order",
+        )
 
-    def _keep_offender(self, batch: Batch) -> None:
-        path = self.out / f"not-a-number-{self.progress.step}-{self.team.rank}.npz"
-        np.savez_compressed(path, frames=batch.frames_tbhwc.numpy(), masks=batch.masks_tbhw.numpy())
-        raise MaskscopeError(f"loss or gradient is no number at step {self.progress.step}", f"its batch is in {path}")
-
-    def _line(self, losses: dict[str, float], norm: float, batch: Batch) -> dict[str, Any]:
-        terms = {name: round(value, 4) for name, value in losses.items()}
-        shape = list(batch.masks_tbhw.shape)
-        rate = self.optimiser.param_groups[0]["lr"]
-        spent = round(self.progress.seconds, 1)
-        return {
-            "step": self.progress.step,
-            "seconds": spent,
-            **terms,
-            "norm": round(norm, 3),
-            "lr": rate,
-            "shape": shape,
-        }
-
-    def _write(self, line: dict[str, Any]) -> None:
+    def _report(self, terms: Tensor, norm: float, rate: float, stretch: Stretch) -> None:
+        names = [field.name for field in dataclasses.fields(Losses)]
+        step = self.progress.step
+        self.watch(StepReport(step, self.recipe.steps, dict(zip(names, terms.tolist(), strict=True))))
+        self._recent.append(terms)
+        if step % LOG_EVERY and step != stretch.end:
+            return
+        mean = torch.stack(self._recent).mean(0)
+        self._recent.clear()
+        phase = stretch.phase
+        line: dict[str, Any] = {"step": step, "seconds": round(self.progress.seconds, 1)}
+        line |= {name: round(value, 4) for name, value in zip(names, mean.tolist(), strict=True)}
+        line |= {"norm": round(norm, 3), "lr": rate, "shape": [phase.groups, phase.clips, phase.frames, *phase.size_hw]}
+        self.log.write(line)
         _log.info("%s", line)
-        with open(self.out / "log.jsonl", "a") as file:
-            file.write(json.dumps(line) + "\n")
 
     def _validate(self) -> None:
-        if self.held_out:
-            scores = validate(self.averaged, self.corpus, self.held_out, self.recipe.phases[-1].size_hw)
-            self._write({"step": self.progress.step, "seconds": round(self.progress.seconds, 1), "validation": scores})
+        step = self.progress.step
+        if self.validate is None or self.log.has(step, "validation"):
+            return
+        line = {"step": step, "seconds": round(self.progress.seconds, 1), "validation": self.validate(self.averaged)}
+        self.log.write(line)
+        _log.info("%s", line)
 
     def _save(self) -> None:
-        """The resumable state and the averaged weights; each appears whole or not at all."""
-        state = {
-            "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "progress": dataclasses.asdict(self.progress),
-            "random": torch.get_rng_state(),
-        }
-        unfinished = self.checkpoint.with_suffix(".part")
-        torch.save(state, unfinished)
-        unfinished.rename(self.checkpoint)
+        """The state to go on from, and the averaged weights to use."""
+        state = RunState(
+            self.model.state_dict(),
+            self.averaged.state_dict(),
+            self.optimiser.state_dict(),
+            self.progress,
+            to_plain(self.recipe),
+        )
+        write_state(self.state_path, state)
         save_checkpoint(self.averaged, self.weights, {"step": str(self.progress.step)})
 
     def _resume(self) -> None:
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.progress = Progress(**state["progress"])
-        torch.set_rng_state(state["random"])
+        state = read_state(self.state_path, to_plain(self.recipe))
+        try:
+            self.model.load_state_dict(state.model)
+            self.averaged.load_state_dict(state.averaged)
+            self.optimiser.load_state_dict(state.optimiser)
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise CheckpointError(
+                f"{self.state_path} is of another model ({reason})", "name another folder, or remove it to start afresh"
+            ) from None
+        self.progress = state.progress
         _log.info("resumed at step %d, minute %.1f", self.progress.step, self.progress.seconds / 60)
 
 
@@ -213,31 +282,3 @@ def losses_of(outputs: list[Any], masks_tbhw: Tensor, recipe: Recipe) -> Losses:
         parts.append((len(times) / sum(map(len, by_count.values())), part))
     names = [field.name for field in dataclasses.fields(Losses)]
     return Losses(**{name: torch.stack([share * getattr(part, name) for share, part in parts]).sum() for name in names})
-
-
-def freeze(model: SAM2, recipe: Recipe) -> None:
-    """Take the recipe's frozen parts of the trunk out of training."""
-    frozen = ("stem.", *(f"stages.{i}." for i in range(recipe.frozen_stages)))
-    for name, parameter in model.image_encoder.trunk.named_parameters():
-        if name.startswith(frozen) or ("depthwise" in name and not recipe.train_depthwise):
-            parameter.requires_grad_(False)
-
-
-def build_optimiser(model: SAM2, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW with a lower rate for the trunk and no decay on vectors."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            peak = recipe.trunk_rate if name.startswith("image_encoder.trunk") else recipe.learning_rate
-            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((peak, decay), []).append(parameter)
-    rows = [{"params": v, "lr": peak, "peak": peak, "weight_decay": decay} for (peak, decay), v in groups.items()]
-    return torch.optim.AdamW(rows, betas=(0.9, 0.98), foreach=True)
-
-
-def rate_factor(share: float, recipe: Recipe) -> float:
-    """Linear warm-up, then a cosine to the final rate; `share` of the time is over."""
-    if share < recipe.warm_up:
-        return max(share / recipe.warm_up, 0.01)
-    fall = min((share - recipe.warm_up) / (1 - recipe.warm_up), 1.0)
-    return recipe.final_rate + (1 - recipe.final_rate) * 0.5 * (1 + math.cos(math.pi * fall))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from maskscope.training.clips import ClipConfig
 from maskscope.training.losses import LossWeights
+
+CLIPS_APART = 64
+"""Clip numbers set aside for each step, so that no two steps share one whatever their batch size."""
 
 
 @dataclass(frozen=True)
@@ -14,51 +18,76 @@ class Phase:
     """A stretch of training with one batch shape.
 
     Args:
-        share: of the whole running time.
-        clips: per batch and process.
+        steps: of the optimiser.
+        clips: of one shape and one kind of prompt that go through the model together, a group.
         frames: per clip.
         size_hw: pixels, multiples of 32.
+        groups: per step; processes that train together share them out, a lone one takes all in turn.
     """
 
-    share: float
+    steps: int
     clips: int
     frames: int
     size_hw: tuple[int, int]
+    groups: int = 2
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """Phases under one rise and fall of the learning rates; a later cycle goes on from the averaged weights.
+
+    Args:
+        phases: in order.
+        learning_rate: peak, of everything but the trunk.
+        trunk_rate: peak, of the trunk.
+    """
+
+    phases: tuple[Phase, ...]
+    learning_rate: float = 8e-4
+    trunk_rate: float = 1.5e-4
+
+    @property
+    def steps(self) -> int:
+        """Of all its phases."""
+        return sum(phase.steps for phase in self.phases)
+
+
+COMPACT_CYCLES = (
+    Cycle((Phase(1098, 3, 4, (224, 384)), Phase(1360, 2, 6, (288, 512)))),
+    Cycle((Phase(1500, 3, 4, (288, 512)), Phase(1500, 2, 6, (288, 512))), learning_rate=5e-4, trunk_rate=5e-5),
+)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A run.
+    """A run: with the data it decides the weights, up to the order in which a machine adds floating-point numbers.
 
     Args:
-        minutes: of wall time; learning rates follow the clock, so a slower machine takes fewer steps.
-        phases: in order; shares sum to one.
+        cycles: in order.
         prompt_weights: of mask, click and box in frame 0.
-        learning_rate: peak, of everything but the trunk.
-        trunk_rate: peak, of the trunk.
-        warm_up: share of the time over which rates rise.
+        warm_up: share of a cycle over which rates rise.
         final_rate: the cosine's end, as a fraction of the peak.
         weight_decay: of matrices; vectors have none.
         clip_norm: largest gradient norm.
         ema_decay: of the averaged weights.
-        frozen_stages: first stages of the trunk that keep their ImageNet weights (with the stem).
-        train_depthwise: also train depth-wise kernels, which are slow on CPU.
+        frozen: parts that keep their weights, such as `image_encoder`; dots go deeper.
+        frozen_stages: first stages of the compact trunk that keep their ImageNet weights (with the stem).
+        train_depthwise: also train the trunk's depth-wise kernels, which are slow on CPU.
         dropout: in memory attention.
         initial: weights to start from instead of ImageNet's trunk alone; the matching start is left out then.
         matching_start: begin with memory attention as feature matching (see `maskscope.training.initialise`).
-        checkpoint_minutes: between checkpoints.
+        checkpoint_minutes: between checkpoints; the one field that does not decide the weights.
+        seed: of clips, prompts, dropout and initial weights.
     """
 
-    minutes: float = 60.0
-    phases: tuple[Phase, ...] = (Phase(0.4, 3, 4, (224, 384)), Phase(0.6, 2, 6, (288, 512)))
+    cycles: tuple[Cycle, ...] = COMPACT_CYCLES
     prompt_weights: tuple[float, float, float] = (0.6, 0.2, 0.2)
-    learning_rate: float = 8e-4
-    trunk_rate: float = 1.5e-4
     warm_up: float = 0.03
     final_rate: float = 0.02
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     ema_decay: float = 0.998
+    frozen: tuple[str, ...] = ()
     frozen_stages: int = 2
     train_depthwise: bool = False
     dropout: float = 0.1
@@ -68,3 +97,39 @@ class Recipe:
     seed: int = 0
     clips: ClipConfig = field(default_factory=ClipConfig)
     losses: LossWeights = field(default_factory=LossWeights)
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        return sum(cycle.steps for cycle in self.cycles)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Where a phase lies in a run: its steps are `begin` to `end - 1`, its cycle's `cycle_begin` to `cycle_end - 1`."""
+
+    cycle: Cycle
+    phase: Phase
+    begin: int
+    end: int
+    cycle_begin: int
+    cycle_end: int
+
+
+def stretches(recipe: Recipe) -> list[Stretch]:
+    """All phases of a run in order."""
+    found, step = [], 0
+    for cycle in recipe.cycles:
+        begin = step
+        for phase in cycle.phases:
+            found.append(Stretch(cycle, phase, step, step + phase.steps, begin, begin + cycle.steps))
+            step += phase.steps
+    return found
+
+
+def rate_factor(share: float, recipe: Recipe) -> float:
+    """Linear warm-up, then a cosine to the final rate; `share` of the cycle is over."""
+    if share < recipe.warm_up:
+        return max(share / recipe.warm_up, 0.01)
+    fall = min((share - recipe.warm_up) / (1 - recipe.warm_up), 1.0)
+    return recipe.final_rate + (1 - recipe.final_rate) * 0.5 * (1 + math.cos(math.pi * fall))

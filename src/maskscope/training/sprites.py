@@ -41,22 +41,26 @@ def mask_box(mask: Pixels, margin_px: int = MARGIN_PX) -> tuple[int, int, int, i
 
 
 def random_sprite(rng: np.random.Generator, corpus: Corpus, n_frames: int) -> list[Pixels]:
-    """Per frame one (h, w, 4) cut-out; photographs of objects most often, rendered ones and video objects else."""
+    """Per frame one (h, w, 4) cut-out; photographs of objects most often, rendered ones and video objects else.
+
+    Empty where twenty draws in a row found nothing that can be cut out.
+    """
     kinds = [("still", 0.45, corpus.objects), ("cutout", 0.25, corpus.cutouts), ("video", 0.3, corpus.videos)]
     kinds = [kind for kind in kinds if kind[2]]
     weights = np.array([weight for _, weight, _ in kinds])
-    kind, _, names = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
-    name = names[int(rng.integers(len(names)))]
-    if kind == "cutout":
-        frames = corpus.store[name]
-        start, step = int(rng.integers(len(frames))), int(rng.integers(1, 4))
-        return [frames[(start + t * step) % len(frames)] for t in range(n_frames)]
-    sprites = _from_still(corpus, name) if kind == "still" else _from_video(rng, corpus, name, n_frames)
-    if not sprites:
-        return random_sprite(rng, corpus, n_frames)
-    if len(sprites) == 1:
-        sprites = bend(rng, sprites[0], n_frames) if rng.random() < 0.5 else sprites * n_frames
-    return sprites
+    for _ in range(20):
+        kind, _, names = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
+        name = names[int(rng.integers(len(names)))]
+        if kind == "cutout":
+            frames = corpus.store[name]
+            start, step = int(rng.integers(len(frames))), int(rng.integers(1, 4))
+            return [frames[(start + t * step) % len(frames)] for t in range(n_frames)]
+        sprites = _from_still(corpus, name) if kind == "still" else _from_video(rng, corpus, name, n_frames)
+        if len(sprites) == 1:
+            return bend(rng, sprites[0], n_frames) if rng.random() < 0.5 else sprites * n_frames
+        if sprites:
+            return sprites
+    return []
 
 
 def _shrink(sprite: Pixels) -> Pixels:

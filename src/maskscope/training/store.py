@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from maskscope.data.output import writing
 from maskscope.errors import DatasetError
 
 Pixels = NDArray[np.uint8]
@@ -43,18 +44,23 @@ class ArrayStore:
 
 
 def write_store(folder: Path, arrays: Iterable[tuple[str, Pixels]]) -> None:
-    """Write arrays one after the other; the index comes last, so that a killed run leaves no half store."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write arrays one after the other; the index comes last, so that a killed run leaves no half store.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
     table: dict[str, tuple[int, tuple[int, ...]]] = {}
     offset = 0
-    with open(folder / "arrays.bin", "wb") as file:
-        for name, array in arrays:
-            file.write(np.ascontiguousarray(array, dtype=np.uint8).tobytes())
-            table[name] = (offset, array.shape)
-            offset += array.size
-    unfinished = folder / "index.json.part"
-    unfinished.write_text(json.dumps(table))
-    unfinished.rename(folder / "index.json")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "arrays.bin", "wb") as file:
+            for name, array in arrays:
+                file.write(np.ascontiguousarray(array, dtype=np.uint8).tobytes())
+                table[name] = (offset, array.shape)
+                offset += array.size
+        unfinished = folder / "index.json.part"
+        unfinished.write_text(json.dumps(table))
+        unfinished.rename(folder / "index.json")
 
 
 def open_store(folder: Path) -> ArrayStore:

@@ -6,7 +6,9 @@ small, and threads that share each of them wait for each other at every one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -30,18 +32,18 @@ class Team:
         """Average gradients in place over the team, and a few numbers with them.
 
         Args:
-            parameters: a missing gradient counts as zero when any process has one.
+            parameters: a missing gradient becomes zero, so that a team and a lone process take the same steps.
             numbers: (n,) float32, such as losses and the clock.
 
         Returns:
             The team's mean of `numbers`.
         """
-        if self.size == 1:
-            return numbers
         learned = [p for p in parameters if p.requires_grad]
         for parameter in learned:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
+        if self.size == 1:
+            return numbers
         gradients = [p.grad for p in learned if p.grad is not None]
         flat = torch.cat([numbers.to(gradients[0].device), *(g.flatten() for g in gradients)])
         dist.all_reduce(flat)
@@ -53,8 +55,20 @@ class Team:
         return flat[: len(numbers)].to(numbers.device)
 
 
-def join_team(rank: int, size: int, device: str = "cpu") -> Team:
-    """Enter the process group that the environment describes (as `torchrun` does, or `maskscope.training` itself)."""
-    if size > 1:
-        dist.init_process_group("nccl" if device == "cuda" else "gloo", rank=rank, world_size=size)
-    return Team(rank, size)
+def team_of_environment() -> Team:
+    """This process's place as `torchrun` states it in RANK and WORLD_SIZE; alone where it does not."""
+    return Team(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+
+@contextmanager
+def joined(team: Team, device: torch.device) -> Iterator[Team]:
+    """Meet the others of the team at MASTER_ADDR and MASTER_PORT; nothing to do for a lone process."""
+    if team.size == 1:
+        yield team
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, rank=team.rank, world_size=team.size)
+    try:
+        yield team
+    finally:
+        dist.destroy_process_group()

@@ -27,6 +27,11 @@ class FirstPrompt:
     points_bnxy_px: Tensor | None = None
     labels_bn: Tensor | None = None
 
+    def to(self, device: torch.device) -> FirstPrompt:
+        """The same on a device."""
+        parts = (self.mask_bhw, self.points_bnxy_px, self.labels_bn)
+        return FirstPrompt(*(None if part is None else part.to(device) for part in parts))
+
 
 @dataclass
 class ClipMemory:

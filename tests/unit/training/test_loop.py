@@ -1,142 +1,222 @@
-"""The loop on a toy corpus: it learns, resumes, and keeps frozen what the recipe freezes."""
+"""The loop on a toy corpus: what it leaves behind, and that a kill at any moment changes no bit of it."""
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from maskscope.model.presets import COMPACT, with_image_size
-from maskscope.model.sam2 import ADOPTED_BIAS, ADOPTED_SCALE, SAM2
-from maskscope.tracking.prompts import Prompt
-from maskscope.tracking.session import SessionOptions
-from maskscope.tracking.tracker import Tracker
-from maskscope.training.batches import StepBatches
-from maskscope.training.clips import ClipSampler
-from maskscope.training.corpus import Corpus, held_out_sequences
-from maskscope.training.initialise import start_matching
-from maskscope.training.loop import Trainer, build_optimiser, freeze, losses_of, rate_factor
-from maskscope.training.recipe import Phase, Recipe
-from maskscope.training.unroll import ClipMemory, unroll
-
-SMALL = Phase(1.0, 1, 3, (64, 96))
-RECIPE = Recipe(minutes=0.02, phases=(SMALL,), matching_start=False)
+import tiny_training
+from maskscope.errors import CheckpointError, MaskscopeError, OutputError, SettingError
+from maskscope.model.checkpoints import read_checkpoint
+from maskscope.training.loop import StepReport, Trainer
+from maskscope.training.recipe import Cycle, Phase, Recipe, Stretch, stretches
+from maskscope.training.recipe_file import to_plain
+from maskscope.training.state import read_state
+from maskscope.training.team import Team
+from tiny_training import RECIPE, tiny_trainer
 
 
-def test_rates_warm_up_and_fall() -> None:
-    recipe = Recipe(warm_up=0.1, final_rate=0.02)
-    assert rate_factor(0.05, recipe) == pytest.approx(0.5)
-    assert rate_factor(0.1, recipe) == pytest.approx(1.0)
-    assert rate_factor(0.55, recipe) == pytest.approx(0.51)
-    assert rate_factor(1.5, recipe) == pytest.approx(0.02)
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
-def test_frozen_parts_are_not_in_the_optimiser() -> None:
-    model = SAM2(COMPACT)
-    freeze(model, Recipe(frozen_stages=2))
-    trunk = model.image_encoder.trunk
-    assert not trunk.stem.weight.requires_grad  # type: ignore[union-attr]
-    learned = {name for name, p in trunk.named_parameters() if p.requires_grad}
-    assert "stages.2.0.expand.weight" in learned
-    assert not any(name.startswith(("stem", "stages.0", "stages.1")) or "depthwise" in name for name in learned)
-    groups = build_optimiser(model, Recipe()).param_groups
-    assert sum(len(g["params"]) for g in groups) == sum(p.requires_grad for p in model.parameters())
-    assert {(g["peak"], g["weight_decay"]) for g in groups} == {
-        (Recipe.trunk_rate, 0.05),
-        (Recipe.trunk_rate, 0.0),
-        (Recipe.learning_rate, 0.05),
-        (Recipe.learning_rate, 0.0),
-    }
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.parametrize("weights", [(1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)], ids=["mask", "click", "box"])
-def test_gradients_reach_every_part_through_memory(corpus: Corpus, weights: tuple[float, float, float]) -> None:
-    torch.manual_seed(0)
-    model = SAM2(COMPACT)
-    batch = StepBatches(ClipSampler(corpus), SMALL, weights)[0]
-    outputs = unroll(model, batch.images(), batch.prompt, batch.times)
-    assert (outputs[0] is None) == (weights[0] == 1.0)
-    losses_of(outputs, batch.masks_tbhw, RECIPE).total.backward()  # type: ignore[no-untyped-call]
-    for part in ("image_encoder", "memory_attention", "memory_encoder", "mask_decoder", "object_pointer"):
-        gradients = [p.grad for p in getattr(model, part).parameters() if p.grad is not None]
-        assert max(float(g.abs().max()) for g in gradients) > 0, part
+@pytest.fixture(scope="module")
+def straight(training_root: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    trainer = tiny_trainer(training_root, cache, tmp_path_factory.mktemp("straight"))
+    assert trainer.run()
+    torch.set_num_threads(threads)
+    return trainer
 
 
-def test_a_mask_prompt_is_remembered_as_the_tracker_remembers_it(
-    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+def assert_same(one: Trainer, other: Trainer) -> None:
+    for part in ("model", "averaged"):
+        for name, value in getattr(one, part).state_dict().items():
+            assert torch.equal(getattr(other, part).state_dict()[name], value), (part, name)
+    assert one.progress.step == other.progress.step
+
+
+def test_killed_and_taken_up_again_it_ends_with_the_same_weights(
+    training_root: Path, cache: Path, tmp_path: Path, straight: Trainer
 ) -> None:
-    torch.manual_seed(0)
-    model = SAM2(with_image_size(COMPACT, SMALL.size_hw)).eval().requires_grad_(False)
-    batch = StepBatches(ClipSampler(corpus), SMALL, (1.0, 0, 0))[0]
-    assert batch.prompt.mask_bhw is not None
-    written: list[torch.Tensor] = []
-    remember = ClipMemory.remember
-
-    def noted(self: ClipMemory, time: int, spatial: torch.Tensor, pointer: torch.Tensor) -> None:
-        written.append(spatial)
-        remember(self, time, spatial, pointer)
-
-    monkeypatch.setattr(ClipMemory, "remember", noted)
-    with torch.inference_mode():
-        unroll(model, batch.images(), batch.prompt, batch.times)
-        frame = batch.frames_tbhwc[0, 0].numpy()
-        tracker = Tracker(model, options=SessionOptions(memory_dtype=torch.float32))
-        tracker.step(frame, [Prompt(1, mask=batch.prompt.mask_bhw[0].numpy())])
-    [memory] = tracker.session.tracks[1].bank.prompted.values()
-    torch.testing.assert_close(written[0][0], memory.features_khw, rtol=1e-3, atol=1e-3)
+    program = [sys.executable, tiny_training.__file__, str(training_root), str(cache), str(tmp_path)]
+    with subprocess.Popen(program) as run:
+        state = tmp_path / "checkpoint.pt"
+        while not state.exists() and run.poll() is None:
+            time.sleep(0.005)
+        time.sleep(0.06)  # anywhere in a later step, or in the writing of its checkpoint
+        run.kill()
+    assert run.returncode == -signal.SIGKILL
+    resumed = tiny_trainer(training_root, cache, tmp_path)
+    assert 0 < resumed.progress.step < RECIPE.steps
+    assert resumed.run()
+    assert_same(straight, resumed)
+    assert not torch.equal(resumed.model.mask_decoder.iou_token.weight, resumed.averaged.mask_decoder.iou_token.weight)
 
 
-def test_memory_reads_what_the_stock_policy_reads() -> None:
-    model = SAM2(COMPACT).eval()
-    memory = ClipMemory()
-    for t in range(10):
-        memory.remember(t, torch.full((1, 64, 2, 3), float(t)), torch.full((1, 128), float(t)))
-    tokens = memory.tokens(model, now=10)
-    spatial = tokens.values_bnk[0, : 7 * 6].reshape(7, 6, 64)[:, 0, 0]
-    assert spatial.tolist() == [0, 4, 5, 6, 7, 8, 9]
-    assert tokens.num_pointer_tokens == 10 * 2
-    slots = tokens.positions_bnk[0, : 7 * 6].reshape(7, 6, 64) - tokens.positions_bnk[0, :6][None]
-    encoding = model.memory_tokens.temporal_encoding[:, 0, 0]
-    torch.testing.assert_close(slots[1, 0], encoding[5] - encoding[6])
-    torch.testing.assert_close(slots[6, 0], encoding[0] - encoding[6])
+@pytest.mark.parametrize("step", [1, 2], ids=["in a cycle", "between cycles"])
+def test_stopped_and_taken_up_again_it_ends_with_the_same_weights(
+    training_root: Path, cache: Path, tmp_path: Path, straight: Trainer, step: int
+) -> None:
+    trainer = tiny_trainer(training_root, cache, tmp_path)
+    trainer.stop = lambda: trainer.progress.step + 1 == step
+    assert not trainer.run()
+    assert trainer.progress.step == step
+    resumed = tiny_trainer(training_root, cache, tmp_path)
+    assert resumed.run()
+    assert_same(straight, resumed)
 
 
-def test_the_matching_start_finds_the_object_again_before_any_training(corpus: Corpus) -> None:
-    torch.manual_seed(0)
-    model = SAM2(COMPACT).eval()
-    batch = StepBatches(ClipSampler(corpus), dataclasses.replace(SMALL, clips=4, frames=1), (1.0, 0, 0))[0]
-    images, masks = batch.images()[0], batch.masks_tbhw[0][:, None].float()
-    start_matching(model, images, masks)
+def test_a_finished_run_does_nothing_more(training_root: Path, cache: Path, straight: Trainer) -> None:
+    again = tiny_trainer(training_root, cache, straight.out)
+    assert again.progress == straight.progress
+    assert again.run()
+    assert_same(straight, again)
+
+
+def test_log_and_weights(straight: Trainer) -> None:
+    lines = [json.loads(line) for line in (straight.out / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 3, 4]
+    assert lines[-1]["shape"] == [2, 1, 3, 64, 96]
+    assert 0 < lines[0]["total"] < 100
+    file = read_checkpoint(straight.weights)
+    assert file.metadata["step"] == "4"
+    for name, value in straight.averaged.state_dict().items():
+        torch.testing.assert_close(file.state[name], value, rtol=0, atol=0)
+
+
+def test_what_was_logged_after_the_checkpoint_is_dropped_with_half_a_line(
+    training_root: Path, cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 3}\n{"step": 5, "tot')
+    assert tiny_trainer(training_root, cache, tmp_path).log.lines() == []
+
+
+def test_validation_is_made_up_for_after_a_kill(training_root: Path, cache: Path, straight: Trainer) -> None:
+    again = tiny_trainer(training_root, cache, straight.out)
+    seen: list[object] = []
+
+    def validate(model: object) -> dict[str, float]:
+        seen.append(model)
+        return {"mean": 0.5}
+
+    again.validate = validate
+    again.run()
+    assert seen == [again.averaged]
+    assert again.log.lines()[-1]["validation"] == {"mean": 0.5}
+    again.run()
+    assert len(seen) == 1
+    again.log.path.write_text("".join(json.dumps(n) + "\n" for n in again.log.lines()[:-1]))
+
+
+def test_groups_in_turn_are_one_large_batch(training_root: Path, cache: Path, tmp_path: Path) -> None:
+    """Two groups of one clip each give the mean of their gradients."""
+    recipe = dataclasses.replace(RECIPE, cycles=(Cycle((Phase(1, 1, 2, (64, 96)),)),), clip_norm=1e9)
+    both = tiny_trainer(training_root, cache, tmp_path / "both", recipe)
+    both.run()
+    together = [p.grad for p in both.model.parameters() if p.grad is not None]
+    alone = tiny_trainer(training_root, cache, tmp_path / "alone", recipe)
+    parts = next(alone._parts(_stretch(recipe), 0))
+    assert [number for number, _ in parts] == [0, 1]
+    sums = [torch.zeros_like(g) for g in together]
+    for number, batch in parts:
+        alone.optimiser.zero_grad()
+        alone._backward(number, batch, 0.5)
+        for total, parameter in zip(sums, (p for p in alone.model.parameters() if p.requires_grad), strict=True):
+            if parameter.grad is not None:
+                total += parameter.grad
+    for got, want in zip(together, sums, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-7)
+
+
+def _stretch(recipe: Recipe) -> Stretch:
+    return stretches(recipe)[0]
+
+
+def test_every_step_is_told_and_its_dropout_is_its_own(training_root: Path, cache: Path, tmp_path: Path) -> None:
+    told: list[StepReport] = []
+    trainer = tiny_trainer(training_root, cache, tmp_path)
+    trainer.watch = told.append
+    parts = next(trainer._parts(_stretch(RECIPE), 0))
+    before = torch.get_rng_state()
+    first, second = (trainer._backward(parts[0][0], parts[0][1], 1.0) for _ in range(2))
+    other = trainer._backward(99, parts[0][1], 1.0)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before), "the caller's random state is left alone"
+    trainer.stop = lambda: True
+    trainer.run()
+    assert [(r.step, r.steps) for r in told] == [(1, 4)]
+    assert set(told[0].losses) == {"total", "focal", "dice", "iou", "occlusion", "true_iou"}
+
+
+def test_a_loss_that_is_no_number_keeps_its_clips(training_root: Path, cache: Path, tmp_path: Path) -> None:
+    trainer = tiny_trainer(training_root, cache, tmp_path)
     with torch.no_grad():
-        image = model.encode_image(images)
-        memory = model.encode_memory(image, masks * ADOPTED_SCALE + ADOPTED_BIAS, torch.ones(len(masks)), binarize=True)
-        tokens = ClipMemory([memory], [torch.zeros(len(masks), 128)], [0]).tokens(model, 1)
-        cross = model.memory_attention.layers[0].cross_attn_image
-        query = image.embedding_bchw.flatten(2).transpose(1, 2)
-        query = torch.nn.functional.layer_norm(query, query.shape[-1:])
-        q, k = cross.rotary(query, tokens.values_bnk + tokens.positions_bnk, (4, 6), tokens.num_pointer_tokens)  # type: ignore[operator]
-        weights = (q @ k.transpose(-1, -2) / 128**0.5).softmax(-1)[:, 0]
-        small = torch.nn.functional.avg_pool2d(masks, 16).flatten(1)
-        seen = (weights[..., :24] @ small[..., None])[..., 0]
-    assert seen[small > 0.5].mean() > 2 * seen[small == 0].mean()
+        trainer.model.mask_decoder.iou_token.weight.fill_(float("nan"))
+    with pytest.raises(MaskscopeError, match="no number at step 0; its clips are in"):
+        trainer.run()
+    with np.load(tmp_path / "not-a-number-0.npz") as kept:
+        assert kept["frames"].shape == (2, 1, 64, 96, 3)
+        assert kept["masks"][0].any()
 
 
-def test_a_run_logs_validates_and_resumes_where_it_stopped(corpus: Corpus, tmp_path: Path) -> None:
-    def trainer() -> Trainer:
-        torch.manual_seed(0)
-        return Trainer(SAM2(COMPACT), RECIPE, corpus, tmp_path, held_out_sequences(corpus))
+def test_another_recipe_model_or_damage_is_refused(training_root: Path, cache: Path, straight: Trainer) -> None:
+    out = straight.out
+    other = dataclasses.replace(RECIPE, seed=5, warm_up=0.2)
+    with pytest.raises(SettingError, match=r"another recipe \(it differs in seed, warm_up\)"):
+        tiny_trainer(training_root, cache, out, other)
+    wider = dataclasses.replace(tiny_training.TINY, dim=64)
+    with pytest.raises(CheckpointError, match="is of another model"):
+        Trainer(tiny_training.SAM2(wider), RECIPE, straight.clips, out)
+    damaged = out / "cut.pt"
+    damaged.write_bytes(straight.state_path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="is not the state of a run"):
+        read_state(damaged, to_plain(RECIPE))
 
-    first = trainer()
-    first.run()
-    assert first.progress.step > 0
-    assert first.weights.is_file()
-    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
-    assert 0 <= last["validation"]["swing"] <= 1
-    again = trainer()
-    assert again.progress == first.progress
-    for name, value in first.averaged.state_dict().items():
-        torch.testing.assert_close(again.averaged.state_dict()[name], value, rtol=0, atol=0)
-    assert not torch.equal(again.averaged.mask_decoder.iou_token.weight, SAM2(COMPACT).mask_decoder.iou_token.weight)
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    training_root: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = tiny_trainer(training_root, cache, tmp_path)
+    trainer.stop = lambda: trainer.progress.step == 0
+    trainer.run()
+    before = trainer.state_path.read_bytes()
+
+    def full(_state: object, file: Any) -> None:
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OutputError, match=r"disk full.*make room, then run the same command"):
+        tiny_trainer(training_root, cache, tmp_path).run()
+    assert trainer.state_path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
+
+
+def test_groups_that_cannot_be_shared_out_are_refused(training_root: Path, cache: Path, tmp_path: Path) -> None:
+    trainer = tiny_trainer(training_root, cache, tmp_path)
+    with pytest.raises(SettingError, match="2 groups cannot be shared out among 3 processes"):
+        Trainer(trainer.model, RECIPE, trainer.clips, tmp_path, team=Team(0, 3))
