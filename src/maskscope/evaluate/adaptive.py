@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from maskscope.errors import ShapeError
 from maskscope.evaluate.boundary import DAVIS_TOLERANCE, box_around, outline, outlines_f
 from maskscope.evaluate.masks import as_mask_pair
-from maskscope.evaluate.reach import Neighbourhood, neighbourhood_of
+from maskscope.evaluate.reach import Neighbourhood, disk, neighbourhood_of
 from maskscope.evaluate.scores import ObjectScore
 
 AREA_SHARE = 0.1
@@ -78,9 +78,14 @@ def adaptive_radius_px(area_px: int, height: int, width: int) -> float:
 
 @lru_cache(maxsize=256)
 def stepped_disk(radius_px: float) -> Neighbourhood:
-    """The program's disk: off centre by up to a pixel where the radius is a fraction."""
+    """The program's disk: off centre by up to a pixel where the radius is a fraction.
+
+    Below a pixel, which takes an image of less than 125 pixels from corner to corner, it may be empty; then outlines
+    match where they are the same.
+    """
     steps = np.arange(-radius_px, radius_px + 1)
-    return neighbourhood_of(steps[:, None] ** 2 + steps[None, :] ** 2 <= radius_px**2)
+    near = neighbourhood_of(steps[:, None] ** 2 + steps[None, :] ** 2 <= radius_px**2)
+    return near if near.runs else disk(0)
 
 
 def disappearance_clips(visible: NDArray[np.bool_]) -> list[slice]:

@@ -78,7 +78,7 @@ def frame_boundary_f(predicted: NDArray[np.bool_], true: NDArray[np.bool_], radi
 
 def outlines_f(predicted: NDArray[np.uint8], true: NDArray[np.uint8], near: Neighbourhood) -> float:
     """F of two outlines `(H, W)` uint8, 0 and 1, that match where one is near the other."""
-    predicted_px, true_px = np.count_nonzero(predicted), np.count_nonzero(true)
+    predicted_px, true_px = int(np.count_nonzero(predicted)), int(np.count_nonzero(true))
     if predicted_px == 0 or true_px == 0:
         return float(predicted_px == true_px)
     ours, theirs = (PackedPicture.of(each, near.margin_px) for each in (predicted, true))
