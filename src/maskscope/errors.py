@@ -44,5 +44,9 @@ class DatasetError(MaskscopeError, ValueError):
     """A data set folder that is not laid out as its format says."""
 
 
+class RecordError(MaskscopeError, ValueError):
+    """A table of results that is damaged, or of another version."""
+
+
 class OutputError(MaskscopeError, OSError):
     """Results that cannot be written, or that would overwrite others."""

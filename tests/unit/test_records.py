@@ -1,0 +1,88 @@
+"""Rows of results go to Parquet and come back as they were; what is no such file is refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from maskscope.errors import OutputError, RecordError, SettingError
+from maskscope.records import COLUMNS, SCHEMA_VERSION, Record, read_facts, read_records, write_records
+
+ROWS = [
+    Record(run="r1", clip="dog", metric="j", value=0.25, frame=3, object=1, protocol="davis", policy="stock"),
+    Record(run="r1", clip="dog", metric="outcome", state="miss", frame=4, object=2, severity=5, seed=7, family="speed"),
+    Record(
+        run="r1", clip="über", metric="distance", value=-1.5, frame=0, stage="object_pointer", provenance='{"a": 1}'
+    ),
+    Record(run="r2", clip="dog", metric="objects", value=2.0),
+]
+
+
+def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
+    write_records(ROWS, tmp_path / "deep" / "a.parquet", {"seconds": 1.5})
+    write_records([], tmp_path / "none.parquet")
+    assert read_records(tmp_path / "deep" / "a.parquet", tmp_path / "none.parquet") == ROWS
+    assert read_facts(tmp_path / "deep" / "a.parquet") == {"seconds": 1.5}
+    assert [path.name for path in tmp_path.glob("deep/.*")] == [], "nothing half written is left"
+
+
+def test_columns_have_types_also_where_nothing_is_in_them(tmp_path: Path) -> None:
+    write_records(ROWS[3:], tmp_path / "a.parquet")
+    schema = pq.read_schema(tmp_path / "a.parquet")
+    types = dict(zip(schema.names, schema.types, strict=True))
+    assert tuple(types) == COLUMNS
+    assert types["frame"] == pa.int32()
+    assert types["value"] == pa.float64()
+    assert pq.read_table(tmp_path / "a.parquet")["state"].null_count == 1
+
+
+@pytest.mark.parametrize("wrong", [{"value": float("nan")}, {"value": float("inf")}, {}, {"value": 1.0, "clip": ""}])
+def test_a_row_that_says_nothing_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RecordError, match=r"finite|neither|names"):
+        Record(**{"run": "r", "clip": "c", "metric": "j"} | wrong)
+
+
+def test_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_records(ROWS, path)
+    table = pq.read_table(path)
+    metadata = {**table.schema.metadata, b"maskscope.records": b"99"}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    with pytest.raises(RecordError, match=rf"version 99.*expected version {SCHEMA_VERSION}; compute them again"):
+        read_records(path)
+    pq.write_table(pa.table({"x": [1]}), path)
+    with pytest.raises(RecordError, match="no records of this program"):
+        read_facts(path)
+    pq.write_table(table.drop_columns(["seed"]), path)
+    with pytest.raises(RecordError, match="lacks the columns seed"):
+        read_records(path)
+
+
+@pytest.mark.parametrize("left", [0, 1, 100, -1])
+def test_a_half_written_file_is_refused(tmp_path: Path, left: int) -> None:
+    path = tmp_path / "a.parquet"
+    write_records(ROWS, path)
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(RecordError, match="no whole table of results"):
+        read_facts(path)
+    with pytest.raises(RecordError, match="no whole table of results"):
+        read_facts(tmp_path / "missing.parquet")
+
+
+def test_a_missing_package_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr("maskscope.extras.import_module", without)
+    with pytest.raises(SettingError, match=r"need pyarrow, which is not installed; pip install 'maskscope\[tables\]'"):
+        write_records(ROWS, tmp_path / "a.parquet")
+
+
+def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_records(ROWS, tmp_path / "file" / "a.parquet")
