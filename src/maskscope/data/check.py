@@ -20,8 +20,7 @@ def check_dataset(dataset: Dataset, threads: int | None = None) -> Iterator[list
         dataset: an open one.
         threads: how many sequences to read at a time; None for as many as there are processors, 8 at most.
     """
-    general = dataset.check_layout()
-    yield general
+    yield dataset.check_layout()
     yield from in_threads(dataset.check, list(dataset.sequences), threads)
 
 
@@ -33,5 +32,8 @@ def in_threads(work: Callable[[str], Result], names: list[str], threads: int | N
         names: of the sequences.
         threads: None for as many as there are processors, 8 at most.
     """
-    with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
+    pool = ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1))
+    try:
         yield from pool.map(work, names)
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error, or Ctrl-C, the rest is not waited for

@@ -238,7 +238,9 @@ def _decoded_size(path: Path) -> Size:
     size = image_size(path)
     try:
         with Image.open(path) as image:
-            image.draft("RGB", (image.width // 8, image.height // 8))  # a JPEG is read whole, but drawn small
+            image.draft(
+                "RGB", (max(1, image.width // 8), max(1, image.height // 8))
+            )  # a JPEG is read whole, drawn small
             image.load()
     except (OSError, ValueError, SyntaxError) as error:
         raise DatasetError(f"cannot read {path} to its end ({error})", "remove or re-export this file") from error

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskscope.data.label_maps import MaskPngWriter, label_map
+from maskscope.data.davis import DavisDataset
+from maskscope.data.label_maps import MaskPngWriter, label_map, object_labels, write_label_maps
 from maskscope.data.mask_files import read_mask
 from maskscope.errors import OutputError, ShapeError
 from maskscope.palette import davis_palette
@@ -87,3 +88,28 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     writer.write(np.array([[0, 255]]), 0)  # type: ignore[arg-type]
     with pytest.raises(OutputError, match=r"00000\.png exists already"):
         writer.write(np.zeros((2, 2), np.uint8), 0)
+
+
+def test_a_sequence_of_label_maps_is_read_back_as_davis(tmp_path: Path) -> None:
+    maps = [np.full((2, 3), value, np.uint8) for value in (1, 2, 255)]
+    maps[0][0, 0] = 0
+    folder = write_label_maps(tmp_path, "clip", iter(maps), stems=["a", "b", "c"])
+    assert folder == tmp_path / "Annotations/480p/clip"
+    images = tmp_path / "JPEGImages/480p/clip"
+    images.mkdir(parents=True)
+    for stem in "abc":
+        Image.new("RGB", (3, 2)).save(images / f"{stem}.jpg")
+    sequence = DavisDataset(tmp_path)["clip"]
+    for index, labels in enumerate(maps):
+        np.testing.assert_array_equal(sequence.masks(index), labels)
+    with pytest.raises(OutputError, match="exists already"):
+        write_label_maps(tmp_path, "clip", maps, stems=["a", "b", "c"])
+    write_label_maps(tmp_path, "clip", maps[:1], overwrite=True, resolution=".")
+    assert (tmp_path / "Annotations/clip/00000.png").is_file()
+    with pytest.raises(ShapeError, match="more masks than names, which end after 1"):
+        write_label_maps(tmp_path, "other", maps, stems=["a"])
+
+
+def test_labels_of_objects() -> None:
+    assert object_labels(np.array([[0, 3, 255], [3, 1, 254]], np.uint8)) == (1, 3, 254)
+    assert object_labels(np.zeros((2, 2), np.uint8)) == ()
