@@ -69,7 +69,7 @@ def _plasma(rng: np.random.Generator, size_hw: tuple[int, int], decay: float) ->
     per_height[0, 0] = np.inf
     clouds = np.fft.irfft2(waves * np.maximum(per_height, 1) ** -(1 + np.log2(decay)), size_hw)
     low, high = np.percentile(clouds, (1, 99))
-    shade = np.clip((clouds - low) / (high - low), 0, 1)
+    shade = np.clip((clouds - low) / max(high - low, 1e-9), 0, 1)
     return np.asarray(np.rint(_DARKEST_FOG + (255 - _DARKEST_FOG) * shade), np.uint8)
 
 
