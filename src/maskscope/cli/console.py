@@ -105,8 +105,8 @@ class Stop:
 
 
 @contextmanager
-def stopping() -> Iterator[Stop]:
-    """Turn the first Ctrl-C (or SIGTERM) into a flag, so that the frame at hand can be finished and saved.
+def stopping(unit: str = "frame") -> Iterator[Stop]:
+    """Turn the first Ctrl-C (or SIGTERM) into a flag, so that the frame (or `unit`) at hand can be finished and saved.
 
     A second one acts at once.
     """
@@ -116,7 +116,7 @@ def stopping() -> Iterator[Stop]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         stop.signal = number
         restore()
-        typer.echo("\nstopping after this frame (once more to stop at once)", err=True)
+        typer.echo(f"\nstopping after this {unit} (once more to stop at once)", err=True)
 
     def restore() -> None:
         for number, handler in earlier.items():
