@@ -23,7 +23,7 @@ from maskscope.data.davis import DavisDataset, DavisSequence
 from maskscope.data.label_maps import label_map
 from maskscope.errors import MaskscopeError
 from maskscope.evaluate.protocol import DAVIS, PROTOCOLS, Protocol, evaluate_sequence
-from maskscope.memory.policies import POLICIES
+from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.checkpoints import load_model
 from maskscope.model.precision import default_device, preferred_dtype
@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="folder in the layout of DAVIS")
     parser.add_argument("--model", default="compact", metavar="NAME|FILE")
-    parser.add_argument("--policy", choices=sorted(POLICIES), default="stock")
+    parser.add_argument("--policy", default="stock", metavar="NAME[:key=value,...]", help="see `maskscope policies`")
     parser.add_argument("--prompt", choices=("mask", "box", "click"), default="mask", help="how objects are given")
     parser.add_argument("--image-size", type=size_of, metavar="HxW", help="input of the model; default: as trained")
     parser.add_argument("--precision", choices=("auto", *DTYPES), default="auto")
@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as a record")
     options = parser.parse_args()
     try:
+        registry.policy(options.policy)  # a mistake in it is told before anything is loaded
         device = torch.device(options.device) if options.device else default_device()
         dtype = preferred_dtype(device) if options.precision == "auto" else DTYPES[options.precision]
         model = load_model(options.model, device=device, dtype=dtype, image_size=options.image_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
@@ -15,7 +15,7 @@ class FrameSummary:
     Attributes:
         frame_index: position in the video.
         prompted: the user said something here (the paper's conditioning frame).
-        object_score_logit: above 0 is visible.
+        object_score_logit: above 0 is visible; where the policy overruled the model, `DECIDED_LOGIT` or its negative.
         predicted_iou: of the chosen mask, 0..1.
         area_fraction: pixels of the chosen mask over pixels of the frame, 0..1.
     """
@@ -36,12 +36,15 @@ class FrameMemory:
         pointer_c: (c,) object pointer.
         features_khw: (k, h, w) spatial memory; None once only the pointer can still be read.
         mask_logits_hw: (4h, 4w) chosen mask, which a correction on this frame starts from; None once released.
+        notes: what the policy wants to know of this frame later, by names of its own; small tensors, on the CPU. They
+            are saved with the session and forgotten with the frame: a policy that keeps its state here has no other.
     """
 
     summary: FrameSummary
     pointer_c: Tensor
     features_khw: Tensor | None
     mask_logits_hw: Tensor | None
+    notes: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,10 @@ class MemoryBank:
     def get(self, frame_index: int) -> FrameMemory | None:
         """The frame, prompted or tracked."""
         return self.prompted.get(frame_index) or self.tracked.get(frame_index)
+
+    def forget(self, frame_index: int) -> None:
+        """Drop a tracked frame, if it is there: what an earlier pass wrote and this one refuses."""
+        self.tracked.pop(frame_index, None)
 
     def apply(self, eviction: Eviction) -> None:
         """Drop tracked frames, or their features; prompted frames are the user's and stay."""

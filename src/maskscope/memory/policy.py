@@ -1,31 +1,69 @@
-"""The four decisions of a memory policy. A policy belongs to one object of one session, never to the model."""
+"""The decisions of a memory policy. A policy belongs to one object of one session, never to the model.
+
+Order of events. A tracked frame: `select`, `choose_mask`, `believe`, `admit`, `note` if admitted, `evict`. A prompted
+frame: `choose_mask` where clicks left several candidates, then `note` when it enters memory; it is never refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from maskscope.memory.bank import Eviction, FrameSummary, MemoryBank
+from maskscope.model.config import MemoryConfig
+
+DECIDED_LOGIT = 10.0  # object score where a policy overrules the model: as the reference has it for given masks
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """The masks the decoder proposes for a tracked frame.
+    """The masks the decoder proposes for a frame. Tensors are views of what the model made, nothing is computed for it.
 
     Attributes:
         frame_index: position in the video.
-        mask_logits_mhw: (m, 4h, 4w), on the model's device.
+        mask_logits_mhw: (m, 4h, 4w), on the model's device; as decoded, also where the model judges the object absent.
         predicted_iou_m: m values in 0..1.
-        object_score_logit: above 0 is visible.
+        object_score_logit: the model's; above 0 is visible.
+        embedding_chw: (c, h, w) image embedding of the whole frame, before any memory. A policy that wants to know it
+            later keeps a reduction of it in its notes.
+        prompted: they answer what the user said of this frame.
     """
 
     frame_index: int
     mask_logits_mhw: Tensor
     predicted_iou_m: tuple[float, ...]
     object_score_logit: float
+    embedding_chw: Tensor
+    prompted: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """A frame as it was decided.
+
+    Attributes:
+        summary: scores and metadata; the object score is above 0 where the object is believed to be there.
+        candidates: what there was to choose from. Of a prompted frame they are as shown, all empty where the model
+            judges the object absent.
+        chosen: index of the chosen candidate.
+    """
+
+    summary: FrameSummary
+    candidates: Candidates
+    chosen: int
+
+    @property
+    def visible(self) -> bool:
+        """The object is believed to be there."""
+        return self.summary.object_score_logit > 0
+
+    @property
+    def mask_logits_hw(self) -> Tensor:
+        """(4h, 4w) the chosen candidate as decoded."""
+        return self.candidates.mask_logits_mhw[self.chosen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +97,7 @@ class Moment:
 
     Attributes:
         frame_index: the frame at hand.
-        reverse: propagating backwards.
+        reverse: propagating backwards; False on a prompted frame, from which it may go both ways.
         num_frames: length of the video, None in a stream.
     """
 
@@ -67,16 +105,34 @@ class Moment:
     reverse: bool = False
     num_frames: int | None = None
 
+    @property
+    def step(self) -> int:
+        """From one frame to the next: 1, or -1 backwards."""
+        return -1 if self.reverse else 1
+
 
 class MemoryPolicy(Protocol):
-    """How an object's memory is written, read and forgotten."""
+    """How an object's masks are chosen and its memory is written, read and forgotten.
 
-    def choose_mask(self, candidates: Candidates) -> int:
-        """Index of the candidate that becomes this frame's mask."""
+    Decisions should follow from the bank and its notes alone: then sessions can be saved, passes repeated and
+    directions changed without a thought. `maskscope.memory.policies.stock.StockPolicy` answers all of them and is the
+    class to derive from.
+    """
+
+    def choose_mask(self, candidates: Candidates, bank: MemoryBank, moment: Moment) -> int:
+        """Index of the candidate that becomes this frame's mask; asked where there are several."""
         ...
 
-    def admit(self, summary: FrameSummary, bank: MemoryBank) -> bool:
+    def believe(self, candidates: Candidates, chosen: int, bank: MemoryBank, moment: Moment) -> bool:
+        """Whether the object is there. If not, the frame's mask is empty and its pointer that of no object."""
+        ...
+
+    def admit(self, outcome: Outcome, bank: MemoryBank, moment: Moment) -> bool:
         """Whether a tracked frame is written to memory at all."""
+        ...
+
+    def note(self, outcome: Outcome, bank: MemoryBank, moment: Moment) -> Mapping[str, Tensor]:
+        """What to remember of a frame that is about to be written, beside what the model reads."""
         ...
 
     def select(self, bank: MemoryBank, moment: Moment) -> Selection:
@@ -91,9 +147,12 @@ class MemoryPolicy(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """State as plain JSON values, for saving a session."""
+        """State beside the bank as plain JSON values, for saving a session."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a saved state."""
         ...
+
+
+PolicyFactory = Callable[[MemoryConfig], MemoryPolicy]

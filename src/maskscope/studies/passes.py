@@ -14,7 +14,7 @@ from torch import Tensor
 from maskscope.data.prefetch import prefetch
 from maskscope.data.source import Frame, VideoSource
 from maskscope.errors import CheckpointError, VideoError
-from maskscope.memory.policies import policy_factory
+from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.outputs import ImageFeatures
 from maskscope.tracking.picture import frame_tensor, input_size
@@ -118,7 +118,7 @@ class Traversal:
         self.passes = list(passes)
         size = (source.height, source.width)
         options = SessionOptions(num_frames=source.num_frames, non_overlapping=non_overlapping)
-        self.session = Session(model, policy_factory(policy), size, input_size(model.config, *size), options)
+        self.session = Session(model, registry.policy(policy), size, input_size(model.config, *size), options)
         self._started = saved is not None
         self._live = source.num_frames is None
         self.between_frames = True

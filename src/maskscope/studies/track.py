@@ -13,7 +13,7 @@ from maskscope import __version__
 from maskscope.data.source import VideoSource
 from maskscope.data.video import open_video
 from maskscope.errors import CheckpointError, OutputError, PromptError, VideoError
-from maskscope.memory.policies import policy_factory
+from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.checkpoints import load_model
 from maskscope.model.precision import preferred_dtype
@@ -113,7 +113,7 @@ def track_video(
     folder = ResultFolder(out)
     video = video or open_video(source)
     check_prompts(prompts, video)
-    policy_factory(options.policy)
+    registry.policy(options.policy)
     passes = _passes(video, options)
     name = str(source)
     if "://" not in name and folder.holds(Path(name)):

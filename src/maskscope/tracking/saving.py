@@ -26,6 +26,7 @@ from maskscope.tracking.tracker import Tracker
 FORMAT = "maskscope.session/2"
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 _TENSORS = ("features_khw", "pointer_c", "mask_logits_hw")
+_NOTE = "note."  # before the names that policies give their notes
 
 
 def save_tracker(tracker: Tracker, path: str | Path) -> None:
@@ -178,7 +179,8 @@ def _describe(object_id: int, track: ObjectTrack, tensors: dict[str, Tensor]) ->
             tensor = getattr(memory, name)
             if tensor is not None:
                 tensors[f"{key}/{name}"] = tensor.clone().contiguous()  # views of a batch share storage
-        memories.append({"key": key, "summary": asdict(memory.summary)})
+        tensors.update({f"{key}/{_NOTE}{name}": note.clone().contiguous() for name, note in memory.notes.items()})
+        memories.append({"key": key, "summary": asdict(memory.summary), "notes": list(memory.notes)})
     clicks = {t: (c.points_nxy_px.tolist(), c.labels_n.tolist()) for t, c in track.clicks.items()}
     directions = list(track.directions.items())
     return {"policy": track.policy.state_dict(), "memories": memories, "clicks": clicks, "directions": directions}
@@ -194,7 +196,8 @@ def _rebuild(described: dict[str, Any], tensors: dict[str, Tensor], session: Ses
         pointer = parts.pop("pointer_c")
         if pointer is None:
             raise KeyError(f"{entry['key']}/pointer_c")
-        track.bank.write(FrameMemory(FrameSummary(**entry["summary"]), pointer_c=pointer, **parts))
+        notes = {name: tensors[f"{entry['key']}/{_NOTE}{name}"] for name in entry.get("notes", ())}
+        track.bank.write(FrameMemory(FrameSummary(**entry["summary"]), pointer_c=pointer, notes=notes, **parts))
     for t, (points, labels) in described["clicks"].items():
         track.clicks[int(t)] = ClickSet(
             np.asarray(points, dtype=np.float32).reshape(-1, 2), np.asarray(labels, dtype=np.int64)

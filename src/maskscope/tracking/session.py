@@ -6,20 +6,21 @@ features. Source of the order of events: facebookresearch/sam2 (commit 2b90b9f) 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from maskscope.errors import PromptError
-from maskscope.memory.bank import FrameMemory, FrameSummary, MemoryBank
-from maskscope.memory.policies import PolicyFactory
-from maskscope.memory.policy import Candidates, MemoryPolicy, Moment, Selection
+from maskscope.memory.bank import FrameMemory, MemoryBank
+from maskscope.memory.policy import Candidates, MemoryPolicy, Moment, PolicyFactory, Selection
 from maskscope.model import SAM2
 from maskscope.model.mask_decoder import upsample_logits
 from maskscope.model.outputs import DecodedMasks, ImageFeatures
 from maskscope.stages import Stage
+from maskscope.tracking.decide import as_remembered, candidates_of, choose, object_masks, outcome_of, point, settle
 from maskscope.tracking.holes import fill_holes
 from maskscope.tracking.memory_access import Layout, layout_of, read_memories
 from maskscope.tracking.observer import Observation, Observer
@@ -112,7 +113,7 @@ class Session:
         if frame_index in track.pending:
             return track.pending[frame_index][0]
         memory = track.bank.get(frame_index)
-        return None if memory is None or memory.mask_logits_hw is None else _as_remembered(memory)
+        return None if memory is None or memory.mask_logits_hw is None else as_remembered(memory)
 
     # -- prompting ------------------------------------------------------------------------------------------------
 
@@ -163,8 +164,7 @@ class Session:
         for i, clicks in by_click.items():
             key: tuple[object, ...] = (len(clicks.labels_n), self.known(i, frame_index) is None)
             if frame_index in tracks[i].directions:
-                moment = Moment(frame_index, tracks[i].directions[frame_index], self.options.num_frames)
-                selections[i] = tracks[i].policy.select(tracks[i].bank, moment)
+                selections[i] = tracks[i].policy.select(tracks[i].bank, self._moment(frame_index, tracks[i]))
                 key = (*key, layout_of(selections[i]))
             groups.setdefault(key, []).append(i)
         for ids in groups.values():
@@ -182,13 +182,18 @@ class Session:
     def _new_track(self) -> ObjectTrack:
         return ObjectTrack(self.policy(self.model.config.memory))
 
+    def _moment(self, frame_index: int, track: ObjectTrack | None = None) -> Moment:
+        """A frame the user speaks of; it has a direction if an object was tracked on it."""
+        reverse = track is not None and track.directions.get(frame_index, False)
+        return Moment(frame_index, reverse, self.options.num_frames)
+
     def _adopt(
         self, frame_index: int, image: ImageFeatures, ids: Sequence[int], masks_b1hw: Tensor
     ) -> dict[int, ObjectMasks]:
         decoded, pointers = self.model.adopt_mask(image.expand(len(ids)), masks_b1hw)
         self._observe("prompt_attended", frame_index, tuple(ids), decoded.attended_bchw)
         self._observe("object_pointer", frame_index, tuple(ids), pointers)
-        return {i: _object_masks(decoded, n, 0, pointers[n]) for n, i in enumerate(ids)}
+        return {i: object_masks(decoded, n, 0, pointers[n]) for n, i in enumerate(ids)}
 
     def _click(
         self,
@@ -218,8 +223,8 @@ class Session:
             image_size=self.input_size,
         )
         multimask = points.shape[1] <= self.model.config.multimask_max_points
-        decoded = self.model.decode_masks(conditioned, tokens, multimask)
-        return self._choose(frame_index, tracks, decoded)
+        decoded = self.model.decode_candidates(conditioned, tokens, multimask)
+        return self._choose(image, tracks, decoded, [self._moment(frame_index, t) for t in tracks.values()], True)[0]
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
@@ -231,9 +236,8 @@ class Session:
             image = features_of(t)
             for i in spoken:
                 del self.tracks[i].pending[t]
-            self._write(
-                t, image, {i: masks for i, (masks, _) in spoken.items()}, {i: p for i, (_, p) in spoken.items()}
-            )
+            answers = {i: masks for i, (masks, _) in spoken.items()}
+            self._write(t, image, answers, self._moment(t), {i: prompted for i, (_, prompted) in spoken.items()})
             if self.options.clear_around_prompts:
                 memory = self.model.config.memory
                 reach = memory.temporal_stride * memory.num_frames
@@ -247,29 +251,31 @@ class Session:
         frame_index: int,
         image: ImageFeatures,
         masks: dict[int, ObjectMasks],
-        spoken: dict[int, bool] | None = None,
+        moment: Moment,
+        spoken: Mapping[int, bool] | None = None,
+        seen: Mapping[int, Candidates] = MappingProxyType({}),
     ) -> None:
         """Encode and store one frame of several objects as one batch.
 
         `spoken` says of objects that the user spoke of whether the frame counts as prompted; None: a tracked frame,
-        which the policy may refuse.
+        which the policy may refuse. `seen` are a tracked frame's candidates.
         """
-        summaries = {
-            i: FrameSummary(
-                frame_index,
-                spoken is not None and spoken[i],
-                m.object_score_logit,
-                m.predicted_iou,
-                float((m.mask_logits_hw > 0).float().mean()),
-            )
-            for i, m in masks.items()
-        }
-        ids = [i for i in masks if spoken is not None or self.tracks[i].policy.admit(summaries[i], self.tracks[i].bank)]
-        if not ids:
+        written: dict[int, FrameMemory] = {}
+        for i, found in masks.items():
+            track = self.tracks[i]
+            outcome = outcome_of(found, seen.get(i), image, frame_index, spoken is not None and spoken[i])
+            if spoken is None and not track.policy.admit(outcome, track.bank, moment):
+                track.bank.forget(frame_index)
+                continue
+            notes = track.policy.note(outcome, track.bank, moment)
+            pointer, logits = found.pointer_c.clone(), found.mask_logits_hw.clone()
+            written[i] = FrameMemory(outcome.summary, pointer, None, logits, notes)
+        if not written:
             return
+        ids = list(written)
         # as the reference: filled holes are remembered where the user spoke, and only there
-        found = [masks[i].mask_logits_hw if spoken is not None else masks[i].chosen_logits_hw for i in ids]
-        logits = torch.stack(found)[:, None]
+        encoded = [masks[i].mask_logits_hw if spoken is not None else masks[i].chosen_logits_hw for i in ids]
+        logits = torch.stack(encoded)[:, None]
         if self.options.non_overlapping_memory:
             logits = keep_strongest(upsample_logits(logits, self.input_size)[:, 0])[:, None]
         scores = logits.new_tensor([masks[i].object_score_logit for i in ids])
@@ -278,8 +284,7 @@ class Session:
         self._observe("memory_features", frame_index, tuple(ids), features)
         for row, i in enumerate(ids):
             stored = features[row].to(self.options.memory_dtype, copy=True)  # not views: they would hold the batch
-            memory = FrameMemory(summaries[i], masks[i].pointer_c.clone(), stored, masks[i].mask_logits_hw.clone())
-            self.tracks[i].bank.write(memory)
+            self.tracks[i].bank.write(replace(written[i], features_khw=stored))
 
     # -- tracking -------------------------------------------------------------------------------------------------
 
@@ -308,7 +313,7 @@ class Session:
         groups: dict[Layout, dict[int, Selection]] = {}
         for i, track in self.tracks.items():
             if frame_index in track.bank.prompted:
-                results[i] = _as_remembered(track.bank.prompted[frame_index])
+                results[i] = as_remembered(track.bank.prompted[frame_index])
             else:
                 selection = track.policy.select(track.bank, moment)
                 groups.setdefault(layout_of(selection), {})[i] = selection
@@ -316,9 +321,12 @@ class Session:
             image = features_of(frame_index)
             self._observe("image_embedding", frame_index, (), image.embedding_bchw)
             tracked: dict[int, ObjectMasks] = {}
+            seen: dict[int, Candidates] = {}
             for selections in groups.values():
-                tracked |= self._track(frame_index, image, selections)
-            self._write(frame_index, image, {i: tracked[i] for i in self.tracks if i in tracked})
+                masks, candidates = self._track(image, selections, moment)
+                tracked |= masks
+                seen |= candidates
+            self._write(frame_index, image, {i: tracked[i] for i in self.tracks if i in tracked}, moment, seen=seen)
             results |= tracked
             for i in tracked:
                 self.tracks[i].directions[frame_index] = reverse
@@ -329,37 +337,38 @@ class Session:
         return self._result(frame_index, {i: results[i] for i in self.tracks})
 
     def _track(
-        self, frame_index: int, image: ImageFeatures, selections: dict[int, Selection]
-    ) -> dict[int, ObjectMasks]:
+        self, image: ImageFeatures, selections: dict[int, Selection], moment: Moment
+    ) -> tuple[dict[int, ObjectMasks], dict[int, Candidates]]:
         tracks = {i: self.tracks[i] for i in selections}
         memory = read_memories(self.model, [track.bank for track in tracks.values()], list(selections.values()))
         conditioned = self.model.condition_on_memory(image.expand(len(tracks)), memory)
-        self._observe("memory_conditioned", frame_index, tuple(tracks), conditioned.embedding_bchw)
+        self._observe("memory_conditioned", moment.frame_index, tuple(tracks), conditioned.embedding_bchw)
         prompt = self.model.encode_prompts(None, None, None, batch=len(tracks), image_size=self.input_size)
-        return self._choose(frame_index, tracks, self.model.decode_masks(conditioned, prompt, multimask=True))
+        decoded = self.model.decode_candidates(conditioned, prompt, multimask=True)
+        return self._choose(image, tracks, decoded, [moment] * len(tracks))
 
     def _choose(
-        self, frame_index: int, tracks: dict[int, ObjectTrack], decoded: DecodedMasks
-    ) -> dict[int, ObjectMasks]:
+        self,
+        image: ImageFeatures,
+        tracks: dict[int, ObjectTrack],
+        decoded: DecodedMasks,
+        moments: Sequence[Moment],
+        prompted: bool = False,
+    ) -> tuple[dict[int, ObjectMasks], dict[int, Candidates]]:
         """The policy picks a mask for each object; its token becomes the pointer."""
-        ious = decoded.predicted_iou_bm.tolist()
-        scores = decoded.object_score_logits_b.tolist()
-        chosen = [
-            track.policy.choose_mask(Candidates(frame_index, decoded.mask_logits_bmhw[n], tuple(ious[n]), scores[n]))
-            if len(ious[n]) > 1
-            else 0
-            for n, track in enumerate(tracks.values())
-        ]
-        rows = torch.arange(len(tracks), device=decoded.output_tokens_bmc.device)
-        tokens = decoded.output_tokens_bmc[rows, torch.tensor(chosen, device=rows.device)]
-        pointers = self.model.point_to(tokens, decoded.object_score_logits_b)
-        self._observe("prompt_attended", frame_index, tuple(tracks), decoded.attended_bchw)
-        self._observe("object_pointer", frame_index, tuple(tracks), pointers)
-        found = {i: _object_masks(decoded, n, chosen[n], pointers[n]) for n, i in enumerate(tracks)}
+        frame_index, ids = moments[0].frame_index, tuple(tracks)
+        seen = candidates_of(decoded, image, frame_index, prompted)
+        policies, banks = [t.policy for t in tracks.values()], [t.bank for t in tracks.values()]
+        chosen, overruled = choose(seen, policies, banks, moments)
+        decoded = settle(decoded, overruled)
+        pointers = point(self.model, decoded, chosen)
+        self._observe("prompt_attended", frame_index, ids, decoded.attended_bchw)
+        self._observe("object_pointer", frame_index, ids, pointers)
+        found = {i: object_masks(decoded, n, chosen[n], pointers[n]) for n, i in enumerate(ids)}
         if self.options.fill_holes_px:
             area = self.options.fill_holes_px
             found = {i: replace(m, mask_logits_hw=fill_holes(m.mask_logits_hw, area)) for i, m in found.items()}
-        return found
+        return found, dict(zip(ids, seen, strict=True))
 
     @staticmethod
     def _forget_clicks(track: ObjectTrack, frame_index: int) -> None:
@@ -374,29 +383,3 @@ class Session:
     def _observe(self, stage: Stage, frame_index: int, ids: tuple[int, ...], output: Tensor) -> None:
         for observer in self.observers:
             observer(Observation(stage, frame_index, ids, output))
-
-
-def _object_masks(decoded: DecodedMasks, row: int, chosen: int, pointer_c: Tensor) -> ObjectMasks:
-    return ObjectMasks(
-        mask_logits_hw=decoded.mask_logits_bmhw[row, chosen],
-        predicted_iou=float(decoded.predicted_iou_bm[row, chosen]),
-        object_score_logit=float(decoded.object_score_logits_b[row]),
-        candidate_logits_mhw=decoded.mask_logits_bmhw[row],
-        candidate_iou_m=decoded.predicted_iou_bm[row],
-        chosen=chosen,
-        pointer_c=pointer_c,
-    )
-
-
-def _as_remembered(memory: FrameMemory) -> ObjectMasks:
-    """What was said or found of a frame, once more; of the candidates only the chosen one is remembered."""
-    assert memory.mask_logits_hw is not None
-    return ObjectMasks(
-        mask_logits_hw=memory.mask_logits_hw,
-        predicted_iou=memory.summary.predicted_iou,
-        object_score_logit=memory.summary.object_score_logit,
-        candidate_logits_mhw=memory.mask_logits_hw[None],
-        candidate_iou_m=memory.mask_logits_hw.new_tensor([memory.summary.predicted_iou]),
-        chosen=0,
-        pointer_c=memory.pointer_c,
-    )

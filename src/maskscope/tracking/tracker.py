@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from maskscope.errors import PromptError, ShapeError
-from maskscope.memory.policies import policy_factory
+from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.outputs import ImageFeatures
 from maskscope.tracking.observer import Observer
@@ -25,7 +25,7 @@ class Tracker:
 
     Args:
         model: from `maskscope.load_model`.
-        policy: name of a memory policy.
+        policy: memory policy, NAME or NAME:key=value,... as in "gated:warm_up=8"; see `maskscope policies`.
         options: see `SessionOptions`.
         observers: called with every stage's output.
 
@@ -42,7 +42,7 @@ class Tracker:
         options: SessionOptions | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
-        policy_factory(policy)
+        registry.policy(policy)
         self.model, self.policy, self.options = model, policy, options or SessionOptions()
         self.observers = list(observers)
         self.frame_index = -1  # of the frame at hand
@@ -115,7 +115,8 @@ class Tracker:
     def start_session(self, video_size: tuple[int, int]) -> Session:
         """An empty session for frames of that size (H, W); the first step does this by itself."""
         size = input_size(self.model.config, *video_size)
-        self._session = Session(self.model, policy_factory(self.policy), video_size, size, self.options, self.observers)
+        policy = registry.policy(self.policy)
+        self._session = Session(self.model, policy, video_size, size, self.options, self.observers)
         return self._session
 
     def _features_at(self, frame_index: int) -> ImageFeatures:

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 
 from maskscope.errors import PromptError, VideoError
-from maskscope.memory.policies import policy_factory
+from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.outputs import ImageFeatures
 from maskscope.tracking.observer import Observer
@@ -41,7 +41,7 @@ class VideoTracker:
     Args:
         model: from `maskscope.load_model`.
         frames: a list of (H, W, 3) uint8 arrays, or an opened file or folder.
-        policy: name of a memory policy.
+        policy: memory policy, NAME or NAME:key=value,... as in "gated:warm_up=8"; see `maskscope policies`.
         options: see `SessionOptions`; `num_frames` is set here.
         observers: called with every stage's output.
 
@@ -63,7 +63,8 @@ class VideoTracker:
         self.model, self.frames = model, frames
         options = replace(options or SessionOptions(keep_all=True), num_frames=len(frames))
         size = (height, width)
-        self.session = Session(model, policy_factory(policy), size, input_size(model.config, *size), options, observers)
+        factory = registry.policy(policy)
+        self.session = Session(model, factory, size, input_size(model.config, *size), options, observers)
         self._cached: tuple[int, ImageFeatures] | None = None
         self._reached: set[int] = set()  # tracked at some time; only kept where memory is not
 

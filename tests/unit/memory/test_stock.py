@@ -10,11 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskscope.errors import SettingError
 from maskscope.memory.bank import Eviction, FrameMemory, FrameSummary, MemoryBank
-from maskscope.memory.policies import POLICIES, policy_factory
 from maskscope.memory.policies.stock import StockPolicy, closest_prompted
-from maskscope.memory.policy import Candidates, Moment
+from maskscope.memory.policy import Candidates, Moment, Outcome
 from maskscope.model.config import MemoryConfig
 
 CONFIG = MemoryConfig()
@@ -154,10 +152,20 @@ def test_prompted_frames_left_out_are_read_like_tracked_ones() -> None:
 
 def test_the_best_candidate_and_no_test_of_quality() -> None:
     policy = StockPolicy(CONFIG)
-    candidates = Candidates(3, torch.zeros(3, 4, 4), (0.2, 0.9, 0.4), -5.0)
-    assert policy.choose_mask(candidates) == 1
-    assert policy.choose_mask(replace(candidates, predicted_iou_m=(0.5, 0.5, 0.1))) == 0, "the first of equals"
-    assert policy.admit(FrameSummary(3, False, -9.0, 0.0, 0.0), MemoryBank())
+    candidates = Candidates(3, torch.zeros(3, 4, 4), (0.2, 0.9, 0.4), -5.0, torch.zeros(2, 1, 1))
+    empty, moment = MemoryBank(), Moment(3)
+    assert policy.choose_mask(candidates, empty, moment) == 1
+    equal = replace(candidates, predicted_iou_m=(0.5, 0.5, 0.1))
+    assert policy.choose_mask(equal, empty, moment) == 0, "the first of equals"
+    outcome = Outcome(FrameSummary(3, False, -9.0, 0.0, 0.0), candidates, 1)
+    assert policy.admit(outcome, empty, moment)
+    assert policy.note(outcome, empty, moment) == {}
+
+
+@pytest.mark.parametrize(("score", "there"), [(-0.1, False), (0.0, False), (0.1, True)])
+def test_who_is_there_is_the_models_word(score: float, there: bool) -> None:
+    candidates = Candidates(3, torch.zeros(3, 4, 4), (0.2, 0.9, 0.4), score, torch.zeros(2, 1, 1))
+    assert StockPolicy(CONFIG).believe(candidates, 1, MemoryBank(), Moment(3)) is there
 
 
 # -- what is forgotten --------------------------------------------------------------------------------------------
@@ -227,7 +235,7 @@ def test_a_stream_is_bounded(num_frames: int, max_pointers: int, stride: int) ->
         assert len(bounded.tracked) <= max(num_frames * stride, max_pointers)
 
 
-# -- the bank, and policies by name -------------------------------------------------------------------------------
+# -- the bank --------------------------------------------------------------------------------------------------
 
 
 def test_a_frame_is_prompted_or_tracked() -> None:
@@ -251,11 +259,15 @@ def test_prompted_frames_are_never_dropped() -> None:
     assert held.tracked[1].mask_logits_hw is None
 
 
-def test_policies_by_name() -> None:
-    assert policy_factory("stock") is StockPolicy
-    with pytest.raises(SettingError, match=r"no memory policy is called 'stok'; choose one of .*stock"):
-        policy_factory("stok")
-    assert "stock" in POLICIES
+def test_a_frame_can_be_taken_back() -> None:
+    held = bank([0], [1, 2])
+    held.forget(1)
+    held.forget(7)
+    held.forget(0)
+    assert (list(held.prompted), list(held.tracked)) == ([0], [2])
+
+
+def test_there_is_no_state_beside_the_bank() -> None:
     policy = StockPolicy(CONFIG)
     policy.load_state_dict(policy.state_dict())
     assert policy.state_dict() == {}

@@ -5,11 +5,14 @@ Source: facebookresearch/sam2 (commit 2b90b9f) `sam2_base.py`, `_prepare_memory_
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from maskscope.memory.bank import Eviction, FrameMemory, FrameSummary, MemoryBank
-from maskscope.memory.policy import Candidates, Moment, PointerRead, Selection, SpatialRead
+from torch import Tensor
+
+from maskscope.memory.bank import Eviction, FrameMemory, MemoryBank
+from maskscope.memory.policy import Candidates, Moment, Outcome, PointerRead, Selection, SpatialRead
+from maskscope.memory.settings import PolicyKind
 from maskscope.model.config import MemoryConfig
 
 
@@ -28,16 +31,24 @@ def closest_prompted(prompted: Iterable[int], frame_index: int, limit: int) -> l
 class StockPolicy:
     """The reference's memory, and the control of every comparison."""
 
-    def __init__(self, config: MemoryConfig) -> None:
+    def __init__(self, config: MemoryConfig, settings: object = None) -> None:
         self.config = config
 
-    def choose_mask(self, candidates: Candidates) -> int:
+    def choose_mask(self, candidates: Candidates, bank: MemoryBank, moment: Moment) -> int:
         """Highest predicted IoU."""
         return max(range(len(candidates.predicted_iou_m)), key=candidates.predicted_iou_m.__getitem__)
 
-    def admit(self, summary: FrameSummary, bank: MemoryBank) -> bool:
+    def believe(self, candidates: Candidates, chosen: int, bank: MemoryBank, moment: Moment) -> bool:
+        """What the model says."""
+        return candidates.object_score_logit > 0
+
+    def admit(self, outcome: Outcome, bank: MemoryBank, moment: Moment) -> bool:
         """Every frame: there is no test of quality, occluded and wrong frames are read like any other."""
         return True
+
+    def note(self, outcome: Outcome, bank: MemoryBank, moment: Moment) -> Mapping[str, Tensor]:
+        """Nothing."""
+        return {}
 
     def recent(self, moment: Moment) -> list[tuple[int, int]]:
         """(frame, slot) of the frames before this one in tracking order, oldest first."""
@@ -96,3 +107,11 @@ class StockPolicy:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing to take up."""
+
+
+STOCK = PolicyKind(
+    "stock",
+    "SAM 2 as released: best predicted IoU, every frame written, prompted frames and the latest six read",
+    "Ravi et al. 2024, arXiv 2408.00714",
+    StockPolicy,
+)

@@ -1,0 +1,108 @@
+"""What a policy is called and can be told, and settings read from text."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from maskscope.errors import SettingError
+from maskscope.memory.policy import MemoryPolicy, PolicyFactory
+from maskscope.model.config import MemoryConfig
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """Of a policy that leaves nothing to choose."""
+
+
+@dataclass(frozen=True)
+class PolicyKind:
+    """A policy as it is listed and made.
+
+    Attributes:
+        name: what it is asked for by.
+        about: its rule, in one line.
+        source: where the rule comes from, in one line.
+        build: the class, or anything that makes a policy of the model's memory configuration and the settings.
+        settings: a frozen dataclass whose every field has a default; its `__post_init__` may refuse values.
+    """
+
+    name: str
+    about: str
+    source: str
+    build: Callable[[MemoryConfig, Any], MemoryPolicy]
+    settings: type = field(default=NoSettings)
+
+    def factory(self, settings: object | None = None) -> PolicyFactory:
+        """What makes one policy for each object, with these settings or the defaults."""
+        chosen = self.settings() if settings is None else settings
+        return lambda config: self.build(config, chosen)
+
+
+def read_settings(kind: type[Settings], text: str, where: str) -> Settings:
+    """`key=value,key=value` as an instance of a dataclass; what is not named keeps its default.
+
+    Raises:
+        SettingError: a name that is none of its fields, or a value that does not fit.
+    """
+    hints = get_type_hints(kind)
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # a dataclass, which `type` cannot say
+    values: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            raise SettingError(f"{where} is told {part!r}", "settings are key=value, with commas between them")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=3)
+            known = f"it has: {', '.join(names)}" if names else "it has none"
+            raise SettingError(
+                f"{where} has no setting {name!r}", f"did you mean {' or '.join(near)}?" if near else known
+            )
+        if name in values:
+            raise SettingError(f"{where} is told {name} twice", "give it once")
+        values[name] = _value(value, hints[name], f"{where}: {name}")
+    return kind(**values)
+
+
+def check_range(owner: object, name: str, low: float, high: float = math.inf) -> None:
+    """Refuse a field of a settings dataclass outside low..high, both included.
+
+    Raises:
+        SettingError: it is, or is no number.
+    """
+    value = getattr(owner, name)
+    if not low <= value <= high:  # neither NaN
+        least = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+        raise SettingError(f"{name} is {value:g}, expected {least}", f"for example {name}={_inside(low, high):g}")
+
+
+def _inside(low: float, high: float) -> float:
+    return low + 1 if high == math.inf else high
+
+
+def _value(text: str, hint: Any, where: str) -> Any:
+    if get_origin(hint) is Literal:
+        choices = get_args(hint)
+        if text in choices:
+            return text
+        near = difflib.get_close_matches(text, choices, n=1)
+        remedy = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(choices)}"
+        raise SettingError(f"{where} is {text!r}", remedy)
+    if isinstance(hint, UnionType):
+        hint = next(kind for kind in get_args(hint) if kind is not type(None))
+    if hint is bool:
+        known = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+        if text.lower() not in known:
+            raise SettingError(f"{where} is {text!r}, expected on or off", f"for example {where.split(': ')[-1]}=on")
+        return known[text.lower()]
+    kind = "a whole number" if hint is int else "a number"
+    try:
+        return hint(text)
+    except ValueError:
+        raise SettingError(f"{where} is {text!r}, expected {kind}", f"for example {where.split(': ')[-1]}=1") from None
