@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from maskscope import __version__
-from maskscope.cli import data, demo, models, track, train, transform
+from maskscope.cli import data, demo, evaluate, models, track, train, transform
 from maskscope.cli.console import log_to_terminal
 from maskscope.errors import MaskscopeError
 
@@ -41,6 +41,7 @@ app = typer.Typer(
 app.command("track", help=track.HELP)(track.track)
 app.command("transform", help=transform.HELP)(transform.transform)
 app.command("train", help=train.HELP)(train.train)
+app.command("evaluate", help=evaluate.HELP)(evaluate.evaluate)
 app.command("models")(models.models)
 app.add_typer(data.app, name="data")
 app.command("demo")(demo.demo)

@@ -40,7 +40,8 @@ class Protocol:
             `maskscope.evaluate.adaptive`).
         extra_objects: predicted objects that no true mask holds are an error, or count nowhere.
         missing_frames: a frame that counts and is not predicted is an error, or an empty prediction.
-        missing_sequences: the same of whole sequences; "zero" gives J and F of 0 even where the object is absent.
+        extra_sequences: predicted sequences that truth lacks are an error, or count nowhere.
+        missing_sequences: as of frames, of whole sequences; "zero" is J and F of 0 even where the object is absent.
         averages_unseen: J and F are means over seen and unseen categories, each a mean over objects.
     """
 
@@ -57,6 +58,7 @@ class Protocol:
     moses: bool = False
     extra_objects: Extra = "ignore"
     missing_frames: Missing = "refuse"
+    extra_sequences: Extra = "ignore"
     missing_sequences: Missing = "refuse"
     averages_unseen: bool = False
 
@@ -82,6 +84,7 @@ SAV = Protocol(
     objects="all",
     start="first-seen",
     void_label=None,
+    extra_sequences="refuse",
 )
 """SA-V val and test as Meta's program scores them (`sav_benchmark.py`). An object never seen is left out and said."""
 
