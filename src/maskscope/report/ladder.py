@@ -74,12 +74,17 @@ def draw_truth(frame: ClipFrame) -> NDArray[np.uint8]:
         if (whole != seen).any():
             _outline(drawn, whole, (255, 255, 255), 0.5 * _LINE_PX * scale)
     for label in np.unique(frame.visible_hw[frame.visible_hw > 0]):
-        # A step lighter than the palette, whose first colours are dark.
-        colour = [int(channel) for channel in davis_palette()[int(label)].astype(int) * 3 // 4 + 64]
         seen = frame.visible_hw == label
         _outline(drawn, seen, (0, 0, 0), 2 * _LINE_PX * scale)
-        _outline(drawn, seen, (colour[0], colour[1], colour[2]), _LINE_PX * scale)
+        _outline(drawn, seen, _bright(int(label)), _LINE_PX * scale)
     return drawn
+
+
+def _bright(label: int) -> tuple[int, int, int]:
+    """The hue that the palette gives an object, at full light: its first colours are dark."""
+    colour = davis_palette()[label].astype(int)
+    red, green, blue = (60 + 195 * colour // max(int(colour.max()), 1)).tolist()
+    return red, green, blue
 
 
 def _outline(drawn: NDArray[np.uint8], mask: NDArray[np.bool_], colour: tuple[int, int, int], width_px: float) -> None:

@@ -16,11 +16,11 @@ from maskscope.report.ladder import LadderCell, ladder_sheet
 from maskscope.studies.clip_input import open_clips, open_material
 from maskscope.transforms.base import SEVERITIES, Clip, ClipFrame, Material, SourceClip
 from maskscope.transforms.chain import Recipe, transform
-from maskscope.transforms.registry import family, family_names
+from maskscope.transforms.registry import family_names
 
 log = logging.getLogger(__name__)
 
-_LOOKED_AT: Final = 24  # frames of a clip among which the strongest is looked for
+_LOOKED_AT: Final = 100  # frames of a clip among which the strongest is looked for
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def _cell(clip: Clip, recipe: Recipe, material: Material, moment: int | None) ->
         frame = _strongest(changed)
     else:
         frame = changed.at(round(moment * (changed.num_frames - 1) / max(clip.num_frames - 1, 1)))
-    unit = family(recipe.family).unit.split(":")[0].split(" (")[0]
-    return LadderCell(f"{_title(recipe)}: {frame.strengths[-1]:.3g} {unit}", frame)
+    variant = changed.plan.parameters.get("variant")
+    return LadderCell(f"{_title(recipe, variant)}: {frame.strengths[-1]:.3g}", frame)
 
 
 def _strongest(clip: Clip) -> ClipFrame:
@@ -145,6 +145,7 @@ def _strongest(clip: Clip) -> ClipFrame:
     return clip.at(max(places, key=rank))
 
 
-def _title(recipe: Recipe) -> str:
-    kind = recipe.family if recipe.variant is None else f"{recipe.family}/{recipe.variant}"
-    return f"{kind} {recipe.severity}"
+def _title(recipe: Recipe, variant: str | None = None) -> str:
+    """Family, variant (asked for, or drawn) and severity."""
+    variant = variant or recipe.variant
+    return f"{recipe.family if variant is None else f'{recipe.family}/{variant}'} {recipe.severity}"

@@ -201,6 +201,8 @@ class _Run:
             try:
                 clip = transform(source, self.options.recipes, self.material.without(name))
             except DatasetError as error:
+                if len(self.clips.names) == 1:
+                    raise
                 log.warning("%s is left out: %s", name, error)
                 self.refused[name] = error
                 continue
@@ -274,8 +276,6 @@ class _Run:
     def _refusal(self) -> DatasetError:
         """All that could not be transformed, in one line."""
         name, error = next(iter(self.refused.items()))
-        if len(self.clips.names) == 1:
-            return error
         others = f" (and {len(self.refused) - 1} more)" if len(self.refused) > 1 else ""
         return DatasetError(
             f"{len(self.refused)} of {len(self.clips.names)} sequences cannot be transformed by "
