@@ -9,6 +9,7 @@ from family_checks import Noises, drawn, expect_pure, expect_same_elsewhere, exp
 
 from maskscope.errors import DatasetError, SettingError
 from maskscope.transforms.base import SEVERITIES, ClipFrame
+from maskscope.transforms.families.cuts import CloseupPlan
 from maskscope.transforms.families.interjection import FOREIGN, FOREIGN_FRAMES, INTERJECTION, KINDS
 
 COUNTS = {1: 1, 2: 2, 3: 4, 4: 8, 5: 16}
@@ -221,6 +222,18 @@ class TestCloseup:
         assert columns.min() >= -0.5
         assert columns.max() <= 63.5
         assert frame.image_hwc[20, [0, 63], 0].astype(float) == pytest.approx(3 * columns, abs=1)
+
+    @pytest.mark.parametrize(
+        ("centre", "left", "right"),
+        [((-50.0, 0.0), -0.25, 31.25), ((31.5, 9.0), 15.75, 47.25), ((99.0, 0.0), 31.75, 63.25)],
+    )
+    def test_a_picture_begins_half_a_pixel_before_its_first(
+        self, centre: tuple[float, float], left: float, right: float
+    ) -> None:
+        clip = usual_clip(4)
+        frame = CloseupPlan(4, 1, 2.0, (centre,) * 3, {}).apply(2, [clip.at(2)])
+        assert frame.to_source is not None
+        assert (frame.to_source @ np.array([[0, 63], [0, 0], [1, 1]]))[0].tolist() == [left, right]
 
     def test_the_target_is_kept_in_sight(self) -> None:
         clip = moving_disc_clip(40, (96, 128))
