@@ -70,6 +70,12 @@ def test_absences_from_the_first_appearance_on(tmp_path: Path) -> None:
     assert (summary.row["absences"], summary.row["longest_absence_frames"]) == (2, 2)
 
 
+def test_an_absence_that_does_not_end_lasts_to_the_last_mask(tmp_path: Path) -> None:
+    there, gone = labels(_1=square(0), _2=square(15)), labels(_1=square(0))
+    _, leaves = clip(tmp_path, [there, gone, there, gone, gone, gone])
+    assert (leaves.absences, leaves.longest_absence_frames) == (2, 3)
+
+
 def test_before_its_first_appearance_an_object_is_not_away(tmp_path: Path) -> None:
     _, late = summarised(youtube_train(tmp_path)).objects
     assert late.first_frame == 2
