@@ -110,10 +110,10 @@ def records_of(score: SequenceScore, record: Callable[..., Record]) -> Iterator[
 
 
 def to_csv(rows: Iterable[Row]) -> str:
-    """Rows under the names of the first one's columns; empty where there is nothing to measure."""
+    """Rows, one or more, under the names of the first one's columns; empty where there is nothing to measure."""
     together = list(rows)
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(together[0]) if together else [], lineterminator="\n")
+    writer = csv.DictWriter(text, list(together[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(together)
     return text.getvalue()
