@@ -225,7 +225,8 @@ def _preview(
 
 
 def _told(summary: TransformSummary) -> str:
+    count = f"{summary.sequences} sequence{'s' if summary.sequences != 1 else ''}"
     if not summary.num_frames:
-        return f"{summary.folder} was complete already: {summary.sequences} sequences"
+        return f"{summary.folder} was complete already: {count}"
     rate = summary.num_frames / summary.seconds
-    return f"{summary.num_frames} frames at {rate:.1f} a second; {summary.sequences} sequences in {summary.folder}"
+    return f"{summary.num_frames} frames at {rate:.1f} a second; {count} in {summary.folder}"

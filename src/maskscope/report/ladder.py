@@ -16,7 +16,7 @@ from maskscope.report.contact_sheet import contact_sheet
 from maskscope.transforms.base import ClipFrame
 
 CELL_WIDTH_PX = 400
-_LINE_PX = 2.0  # of outlines, on the sheet
+_LINE_PX = 1.6  # of outlines, on the sheet
 _HATCH_PX = 10.0  # from one line of the hatching to the next, on the sheet
 _EMPTY_GREY = 60
 

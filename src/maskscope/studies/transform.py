@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from maskscope import __version__
 from maskscope.data.async_writer import AsyncWriter
+from maskscope.data.dataset import AnnotatedFrames
 from maskscope.data.sequence_writer import JPEG_QUALITY, SequenceWriter, copyable
 from maskscope.errors import DatasetError, OutputError, SettingError
 from maskscope.studies.clip_input import ClipInput, image_files, open_clips, open_material
@@ -252,6 +253,8 @@ class _Run:
                 "size_hw": list(clip.size),
                 "objects": sorted(objects),
                 "source_frames": source.num_frames,
+                # Of a sequence with masks on some frames, which those are; moments count these frames only.
+                "source_numbers": list(sequence.source_frames) if isinstance(sequence, AnnotatedFrames) else None,
                 "recipes": [
                     {**recipe.as_json(), "parameters": plain(decided)}
                     for recipe, decided in zip(self.options.recipes, parameters(clip), strict=True)

@@ -134,6 +134,24 @@ class TestFiles:
             run(davis, tmp_path / "other", sequences=("dgo",))
         assert not (tmp_path / "other").exists()
 
+    def test_masks_on_some_frames_only(self, tmp_path: Path) -> None:
+        """The layout of YouTube-VOS: videos directly in JPEGImages, masks on every other frame from the first on."""
+        source = tmp_path / "source"
+        davis = write_davis(tmp_path / "davis", ("dog",))
+        for part in ("JPEGImages", "Annotations"):
+            shutil.copytree(davis / part / "480p", source / part)
+        for index in (1, 3):
+            (source / "Annotations" / "dog" / f"{index:05d}.png").unlink()
+        listed = {"objects": {label: {"frames": ["00000", "00002", "00004"]} for label in "12"}}
+        (source / "meta.json").write_text(json.dumps({"videos": {"dog": listed}}))
+        run(source, tmp_path / "out", "tint:0")
+        (found,) = DavisDataset(tmp_path / "out")
+        assert (found.num_frames, found.frame_paths[1].parent.parent.name) == (3, "480p")
+        for place, number in enumerate((0, 2, 4)):
+            assert found.frame_paths[place].read_bytes() == (source / f"JPEGImages/dog/{number:05d}.jpg").read_bytes()
+            np.testing.assert_array_equal(found.masks(place), DavisDataset(davis)["dog"].masks(number))
+        assert manifest(tmp_path / "out", "dog")["source_numbers"] == [0, 2, 4]
+
 
 class TestManifest:
     def test_of_the_data_set(self, davis: Path, tmp_path: Path) -> None:
