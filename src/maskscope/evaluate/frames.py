@@ -16,6 +16,9 @@ MaskFrame = ArrayLike | Mapping[int, ArrayLike]
 """A `(H, W)` label map, or object -> `(H, W)` mask, which may overlap."""
 
 
+_FEW = 4
+
+
 @dataclass(frozen=True, eq=False)
 class FrameObjects:
     """What a frame says of its objects.
@@ -92,8 +95,16 @@ def _label_map(labels: ArrayLike, role: str) -> NDArray[np.integer]:
 
 def _labels(labels_hw: NDArray[np.integer]) -> list[int]:
     """Labels other than background, ascending."""
-    if labels_hw.dtype == np.uint8 and labels_hw.size:  # the usual case; counting is far faster than sorting pixels
-        present = np.flatnonzero(cv2.calcHist([labels_hw], [0], None, [256], [0, 256]))
-    else:
-        present = np.unique(labels_hw)
-    return [int(label) for label in present if label != 0]
+    if labels_hw.dtype != np.uint8 or labels_hw.size == 0:
+        return [int(label) for label in np.unique(labels_hw) if label != 0]
+    # The usual few are found by taking the highest away again and again, far faster than by counting or sorting.
+    found: list[int] = []
+    rest = np.ascontiguousarray(labels_hw)
+    while len(found) < _FEW:
+        highest = int(rest.max())
+        if highest == 0:
+            return found[::-1]
+        found.append(highest)
+        rest = cv2.threshold(rest, highest - 1, 0, cv2.THRESH_TOZERO_INV)[1]  # all below it stay
+    counts = cv2.calcHist([np.ascontiguousarray(labels_hw)], [0], None, [256], [0, 256])
+    return [int(label) for label in np.flatnonzero(counts) if label != 0]

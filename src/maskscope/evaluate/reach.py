@@ -2,7 +2,7 @@
 
 A picture is one big integer, row after row, with zeros behind each row that catch what is moved beyond its end. Moving
 every pixel at once is then one shift, and a disk is one shift for each of its rows: their runs of pixels differ in
-length only, and each length follows from the one before. That is exact, and its time grows with the radius, not with
+length only, and each length follows from a shorter one. That is exact, and its time grows with the radius, not with
 its square as where every pixel of the disk is looked at.
 """
 
@@ -72,15 +72,18 @@ class PackedPicture:
 
     def dilated(self, near: Neighbourhood) -> int:
         """Every pixel that has one of ours near it; what lies in the margins or above the picture means nothing."""
-        longest = max(last - first for _, first, last in near.runs)
-        runs = [self.bits]
-        for step in range(1, longest + 1):
-            runs.append(runs[-1] | self.bits << step)
+        runs, run, length = {}, self.bits, 1
+        for wanted in sorted({last - first + 1 for _, first, last in near.runs}):
+            while length < wanted:  # a run and itself moved on are a longer one, up to twice as long
+                step = min(length, wanted - length)
+                run |= run << step
+                length += step
+            runs[wanted] = run
         result = 0
         for row, first, last in near.runs:
             # Whoever looks down and to the right at us lies above and to the left, which is towards higher bits.
             move = row * self.stride + first
-            run = runs[last - first]
+            run = runs[last - first + 1]
             result |= run << move if move >= 0 else run >> -move
         return result
 
