@@ -26,6 +26,8 @@ GROUP: Final = "maskscope.policies"
 
 BUILT_IN: Final[Mapping[str, str]] = {
     "stock": "maskscope.memory.policies.stock:STOCK",
+    "gated": "maskscope.memory.policies.gated:GATED",
+    "motion": "maskscope.memory.policies.motion:MOTION_AWARE",
 }
 """Where each of our policies is defined; nothing is imported before it is asked for."""
 

@@ -52,7 +52,7 @@ class StockPolicy:
 
     def recent(self, moment: Moment) -> list[tuple[int, int]]:
         """(frame, slot) of the frames before this one in tracking order, oldest first."""
-        stride, step = self.config.temporal_stride, -1 if moment.reverse else 1
+        stride, step = self.config.temporal_stride, moment.step
         place = moment.frame_index * step  # time runs forward in this coordinate
         frames = [((place - 2) // stride - (age - 2)) * stride for age in range(self.config.num_frames - 1, 1, -1)]
         return [(t * step, slot) for t, slot in zip([*frames, place - 1], self._slots(), strict=True)]
@@ -62,7 +62,7 @@ class StockPolicy:
 
     def select(self, bank: MemoryBank, moment: Moment) -> Selection:
         """All prompted frames, then six recent ones; pointers of prompted frames and of the last fifteen."""
-        now, step = moment.frame_index, -1 if moment.reverse else 1
+        now, step = moment.frame_index, moment.step
         chosen = closest_prompted(bank.prompted, now, self.config.max_prompted)
 
         def readable(t: int) -> FrameMemory | None:
@@ -74,14 +74,8 @@ class StockPolicy:
             if memory is not None and memory.features_khw is not None:
                 spatial.append(SpatialRead(t, slot))
 
-        limit = self.config.max_pointers
-        if moment.num_frames is not None:
-            limit = min(limit, moment.num_frames)
-        pointers = [
-            PointerRead(t, (now - t) * step if self.config.pointer_time_signed else abs(now - t))
-            for t in chosen
-            if not self.config.pointers_from_past_only or (now - t) * step >= 0
-        ]
+        limit = self.pointer_limit(moment)
+        pointers = self.prompted_pointers(chosen, moment)
         for distance in range(1, limit):
             t = now - distance * step
             if t < 0 or (moment.num_frames is not None and t >= moment.num_frames):
@@ -89,6 +83,20 @@ class StockPolicy:
             if readable(t) is not None:
                 pointers.append(PointerRead(t, distance))
         return Selection(tuple(spatial), tuple(pointers), limit)
+
+    def pointer_limit(self, moment: Moment) -> int:
+        """How many pointers are read at most, the prompted frames' aside, plus one; short videos have fewer."""
+        limit = self.config.max_pointers
+        return limit if moment.num_frames is None else min(limit, moment.num_frames)
+
+    def prompted_pointers(self, frames: Iterable[int], moment: Moment) -> list[PointerRead]:
+        """Pointers of frames that are read as prompted ones, with their true distance."""
+        now, step = moment.frame_index, moment.step
+        return [
+            PointerRead(t, (now - t) * step if self.config.pointer_time_signed else abs(now - t))
+            for t in frames
+            if not self.config.pointers_from_past_only or (now - t) * step >= 0
+        ]
 
     def evict(self, bank: MemoryBank, moment: Moment, pivots: Collection[int]) -> Eviction:
         """Lossless: features beyond the recent window, frames beyond the pointers' reach, on both sides of here."""

@@ -1,0 +1,166 @@
+"""Whether a frame continues what memory shows: the distance of its embedding to those of the frames in memory.
+
+Source: Bromley, Moore, Saini, Poland, Carrano, arXiv 2410.22451: the model's own image encoder, a regularized distance
+d = ||(f - mean) / deviation|| over a window of memory frames, and three kinds of threshold. Thresholds, window, pooling
+and what to do with a deviation of zero are not published; they are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskscope.memory.bank import MemoryBank
+from maskscope.memory.policy import Moment, Outcome
+from maskscope.memory.ranked import past
+from maskscope.memory.settings import check_range
+
+Rule = Literal["fixed", "mean", "maximum"]
+
+SCENE: Final = "scene"  # note: the frame's embedding, pooled; (c * grid * grid,) float32
+DISTANCE: Final = "distance"  # note: its distance when it was written; (1,) float32, absent while warming up
+OPENS: Final = "opens"  # note, empty: with this frame the window begins anew
+
+THRESHOLDS: Final[dict[Rule, float]] = {"fixed": 6.0, "mean": 3.0, "maximum": 2.0}
+
+
+@dataclass(frozen=True)
+class SceneSettings:
+    """How a change of scene is told.
+
+    Attributes:
+        rule: the threshold is of the distance itself ("fixed"), or of its ratio to the mean ("mean") or the largest
+            ("maximum") distance that the frames of the window had when they were written.
+        threshold: above it the frame shows something else; None is the rule's own, see `THRESHOLDS`. No unit: a
+            distance counts deviations, root mean square over the embedding.
+        window: frames of memory that a frame is compared with.
+        warm_up: no change is told before so many frames are in the window.
+        grid: cells on each side that the embedding is averaged over; more notice finer changes of layout.
+        spread: least deviation of a component over time, as a fraction of the embedding's deviation over its
+            components. Without it the noise of a still scene would count as change.
+        calm: distances below it are taken for it where a ratio is formed.
+    """
+
+    rule: Rule = "mean"
+    threshold: float | None = None
+    window: int = 7
+    warm_up: int = 3
+    grid: int = 2
+    spread: float = 0.05
+    calm: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, low in {"window": 2, "warm_up": 2, "grid": 1, "spread": 1e-6, "calm": 0}.items():
+            check_range(self, name, low)
+        check_range(self, "warm_up", 2, self.window)
+        if self.threshold is not None:
+            check_range(self, "threshold", 0)
+
+    @property
+    def limit(self) -> float:
+        """The threshold that holds."""
+        return THRESHOLDS[self.rule] if self.threshold is None else self.threshold
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """What is said of one frame.
+
+    Attributes:
+        scene: its pooled embedding.
+        distance: to the window; None while there are too few frames in it.
+        changed: it does not continue the window.
+        known: although it does not, it shows what a prompted frame shows.
+    """
+
+    scene: Tensor
+    distance: float | None
+    changed: bool
+    known: bool
+
+
+class SceneWatch:
+    """Compares frames with the window in memory. Its memory is in the notes of the bank's frames, it has none."""
+
+    def __init__(self, settings: SceneSettings) -> None:
+        self.settings = settings
+
+    def judge(self, embedding_chw: Tensor, bank: MemoryBank, moment: Moment) -> Verdict:
+        """Whether the frame at hand continues what memory shows."""
+        settings, scene = self.settings, pooled(embedding_chw, self.settings.grid)
+        frames = self.window(bank, past(bank, moment))
+        if len(frames) < settings.warm_up:
+            return Verdict(scene, None, False, False)
+        scenes = _notes(bank, frames, SCENE)
+        mean, deviation = scenes.mean(0), regularized_deviation(scenes, settings.spread)
+        distance = root_mean_square((scene - mean) / deviation)
+        limit = settings.limit * self._unit(bank, frames)
+        changed = distance > limit
+        known = changed and any(
+            root_mean_square((scene - m.notes[SCENE]) / deviation) <= limit
+            for m in bank.prompted.values()
+            if SCENE in m.notes
+        )
+        return Verdict(scene, distance, changed, known)
+
+    def window(self, bank: MemoryBank, frames: Sequence[int]) -> list[int]:
+        """Of the frames in memory, newest first, those that a frame is compared with: back to where a scene began."""
+        found: list[int] = []
+        for t in frames:
+            memory = bank.get(t)
+            if memory is None or SCENE not in memory.notes:
+                continue
+            found.append(t)
+            if len(found) == self.settings.window or memory.summary.prompted or OPENS in memory.notes:
+                break
+        return found
+
+    def note(self, outcome: Outcome, bank: MemoryBank, moment: Moment) -> dict[str, Tensor]:
+        """What later frames will be compared with."""
+        verdict = self.judge(outcome.candidates.embedding_chw, bank, moment)
+        notes = {SCENE: verdict.scene}
+        if outcome.summary.prompted:
+            return notes
+        if verdict.distance is not None and not verdict.changed:
+            notes[DISTANCE] = torch.tensor([verdict.distance])
+        if verdict.changed:
+            notes[OPENS] = torch.zeros(0)
+        return notes
+
+    def _unit(self, bank: MemoryBank, frames: Sequence[int]) -> float:
+        """What the threshold counts in: 1, or a distance that is usual here."""
+        if self.settings.rule == "fixed":
+            return 1.0
+        usual = _notes(bank, frames, DISTANCE)
+        if not len(usual):
+            return self.settings.calm
+        typical = usual.mean() if self.settings.rule == "mean" else usual.max()
+        return max(float(typical), self.settings.calm)
+
+
+def pooled(embedding_chw: Tensor, grid: int) -> Tensor:
+    """(c, h, w) averaged over grid x grid cells: (c * grid * grid,) float32 on the CPU."""
+    return F.adaptive_avg_pool2d(embedding_chw.float(), grid).flatten().cpu()
+
+
+def regularized_deviation(scenes_wn: Tensor, spread: float) -> Tensor:
+    """Deviation of each component over w frames, with a least one: (w, n) -> (n,)."""
+    least = spread * scenes_wn.mean(0).std().clamp(min=1e-6)
+    return (scenes_wn.var(0, correction=0) + least.square()).sqrt()
+
+
+def root_mean_square(x_n: Tensor) -> float:
+    """Of all components, so that a distance does not depend on their number."""
+    return float(x_n.square().mean().sqrt())
+
+
+def _notes(bank: MemoryBank, frames: Sequence[int], name: str) -> Tensor:
+    """A note of several frames, stacked; frames that lack it are left out."""
+    memories = [bank.get(t) for t in frames]
+    found = [m.notes[name] for m in memories if m is not None and name in m.notes]
+    return torch.stack(found) if found else torch.zeros(0)
