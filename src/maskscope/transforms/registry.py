@@ -13,10 +13,9 @@ import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from typing import Final
 
-from maskscope import __version__
 from maskscope.errors import SettingError
 from maskscope.transforms.base import Family
 
@@ -77,7 +76,7 @@ def origin(name: str) -> str:
         SettingError: there is no such family.
     """
     if name in BUILT_IN:
-        return f"maskscope {__version__}"
+        return f"maskscope {version('maskscope')}"
     family(name)
     package = _others()[name].dist
     return f"{package.name} {package.version}" if package is not None else "unknown"

@@ -108,7 +108,7 @@ class TestDigest:
         monkeypatch.undo()
         use_tiny_families(monkeypatch)
         assert Recipe("tint", 3).digest == digests[0]
-        monkeypatch.setattr(registry, "__version__", "99.0")
+        monkeypatch.setattr(registry, "version", lambda package: "99.0")
         assert Recipe("tint", 3).digest != digests[0], "another version"
 
     def test_order_and_material_count(self, tiny: None) -> None:
