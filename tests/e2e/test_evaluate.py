@@ -210,6 +210,19 @@ class TestWhatIsMissing:
         assert "has no masks of horse" in refused("--sequences", "horse")
 
 
+def test_a_split_names_the_sequences(data: Path, run: Callable[..., str], refused: Callable[..., str]) -> None:
+    (data / "true" / "JPEGImages" / "480p" / "cat").mkdir(parents=True)
+    lists = data / "true" / "ImageSets" / "2017"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("cat\n", encoding="utf-8")
+    shutil.rmtree(data / "mine" / "dogs")
+    text = run("--split", "2017/val")
+    assert "cat " in text
+    assert "dogs" not in text
+    assert "no such list of sequences" in refused("--split", "2017/test-dev")
+    assert "no sequence is left to score" in refused("--split", "2017/val", "--sequences", "dogs")
+
+
 class TestWhatIsTooMuch:
     def test_a_frame_is_ignored_and_said(self, data: Path, run: Callable[..., str]) -> None:
         shutil.copy(data / "mine" / "cat" / "00003.png", data / "mine" / "cat" / "00017.png")
