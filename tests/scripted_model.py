@@ -1,4 +1,4 @@
-"""A stand-in for the model whose every answer is written down: hand-made cases for policies, thousands of frames a second.
+"""A stand-in for the model whose every answer is written down: quick, and hand-made cases have known answers.
 
 Frames are plain pictures that carry their number as colour; the script says what the decoder finds on each. Optionally
 answers also depend on what was read from memory, so that a policy that reads something else is noticed.
@@ -7,7 +7,7 @@ answers also depend on what was read from memory, so that a policy that reads so
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +41,6 @@ class Shown:
     score: float = 5.0
     scene: tuple[float, ...] = (0.0,) * CHANNELS
     things: tuple[tuple[Box, tuple[float, ...]], ...] = ()
-
-
-def always(shown: Shown) -> Callable[[int], Shown]:
-    """The same on every frame."""
-    return lambda _: shown
 
 
 def scene(seed: int, flicker: int | None = None, amount: float = 0.02) -> tuple[float, ...]:
@@ -91,15 +86,14 @@ class ScriptedModel:
     Attributes:
         script: what is found on frame n.
         reads_matter: scores and predicted IoU depend a little on what was read.
-        reads: what was laid out for each object of the latest frame: (frames' numbers by slot), newest last.
     """
 
-    script: Callable[[int], Shown] = always(Shown())
+    script: Callable[[int], Shown] = field(default=lambda _: Shown())
     reads_matter: bool = False
     config: SAM2Config = field(
         default_factory=lambda: SAM2Config(image_size=(SIZE, SIZE), dim=CHANNELS, memory=MemoryConfig(dim=KEPT))
     )
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     fine_dtype: torch.dtype = torch.float32
 
     def encode_image(self, images_fchw: Tensor) -> ImageFeatures:
@@ -168,9 +162,3 @@ class ScriptedModel:
         read = (spatial_bskhw.float().mean((2, 3, 4)) * age.sqrt()).sum(1)
         read = read + (pointers_bpc.mean(2) * distances_bp.cos()).sum(1)
         return MemoryTokens(read[:, None, None].repeat(1, 1, KEPT), torch.zeros(1), 0)
-
-
-def by_frame(changes: dict[int, dict[str, object]], usual: Shown | None = None) -> Callable[[int], Shown]:
-    """A script in which frames differ from the usual one by what is said of them."""
-    base = usual or Shown()
-    return lambda t: replace(base, **changes.get(t, {}))  # type: ignore[arg-type]  # named by the caller

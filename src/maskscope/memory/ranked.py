@@ -34,12 +34,12 @@ class RankedPolicy(StockPolicy):
     lossless then.
     """
 
-    def anchors(self, bank: MemoryBank, frames: Sequence[int]) -> list[int]:
+    def anchors(self, bank: MemoryBank, frames: Sequence[int], moment: Moment) -> list[int]:
         """Tracked frames to read as if they had been prompted, whatever their age."""
         return []
 
-    def recent(self, bank: MemoryBank, frames: Sequence[int], count: int) -> list[int]:
-        """At most `count` frames to read as recent ones, newest first."""
+    def latest(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, count: int) -> list[int]:
+        """At most `count` frames to read as recent ones, newest first; anchors are not among `frames`."""
         return list(islice(frames, count))
 
     def pointed(self, frames: Sequence[int], moment: Moment, limit: int) -> list[PointerRead]:
@@ -47,20 +47,20 @@ class RankedPolicy(StockPolicy):
         return [PointerRead(t, rank) for rank, t in zip(range(1, limit), frames, strict=False)]
 
     def remembered(self, bank: MemoryBank, frames: Sequence[int]) -> Iterable[int]:
-        """Frames whose pointer or notes may still be asked for, beside those that `anchors` and `recent` name."""
+        """Frames whose pointer or notes may still be asked for, beside those that `anchors` and `latest` name."""
         return islice(frames, self.config.max_pointers)
 
     def select(self, bank: MemoryBank, moment: Moment) -> Selection:
         """Prompted frames and anchors, then recent ones by rank; pointers of the same and of more recent ones."""
         prompted = closest_prompted(bank.prompted, moment.frame_index, self.config.max_prompted)
         frames = [t for t in past(bank, moment) if t not in prompted]
-        anchors = [t for t in self.anchors(bank, frames) if _readable(bank, t)]
+        anchors = [t for t in self.anchors(bank, frames, moment) if _readable(bank, t)]
+        others = [t for t in frames if t not in anchors]
         oldest = self.config.num_frames - 1
-        recent = self.recent(bank, frames, oldest - len(anchors))
+        recent = self.latest(bank, others, moment, oldest - len(anchors))
         spatial = [SpatialRead(t, oldest) for t in (*prompted, *anchors)]
         spatial += reversed([SpatialRead(t, slot) for slot, t in enumerate(recent) if _readable(bank, t)])
         limit = self.pointer_limit(moment)
-        others = [t for t in frames if t not in anchors]
         pointers = self.prompted_pointers((*prompted, *anchors), moment) + self.pointed(others, moment, limit)
         return Selection(tuple(spatial), tuple(pointers), limit)
 
@@ -72,7 +72,9 @@ class RankedPolicy(StockPolicy):
             for reverse in (False, True):
                 next_frame = Moment(place - 1 if reverse else place + 1, reverse)
                 side = behind(bank.tracked, next_frame)
-                features.update(self.anchors(bank, side), self.recent(bank, side, self.config.num_frames - 1))
+                anchors = self.anchors(bank, side, next_frame)
+                others = [t for t in side if t not in anchors]
+                features.update(anchors, self.latest(bank, others, next_frame, self.config.num_frames - 1))
                 frames.update(self.remembered(bank, side))
         frames |= features
         return Eviction(

@@ -24,7 +24,7 @@ LOOKALIKE = (11, 10, 14, 14)
 
 
 def crossing(confident_from: int) -> Callable[[int], Shown]:
-    """The object drifts to the right, half a pixel a frame; a look-alike elsewhere gets the better IoU from a frame on."""
+    """The object drifts to the right; from a frame on, a look-alike elsewhere gets the better IoU."""
 
     def script(t: int) -> Shown:
         left = t // 2

@@ -117,7 +117,7 @@ class MotionPolicy(RankedPolicy):
             notes |= {MOTION: motion.filter.updated(box).to_tensor(), STABLE: torch.tensor([motion.stable + 1])}
         return notes
 
-    def recent(self, bank: MemoryBank, frames: Sequence[int], count: int) -> list[int]:
+    def latest(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, count: int) -> list[int]:
         """The previous frame always, before it those that scored well."""
         good = (t for t in frames[1:] if self._good(bank.get(t)))
         return [*frames[:1], *islice(good, max(count - 1, 0))][:count]

@@ -28,6 +28,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "stock": "maskscope.memory.policies.stock:STOCK",
     "gated": "maskscope.memory.policies.gated:GATED",
     "motion": "maskscope.memory.policies.motion:MOTION_AWARE",
+    "distractor": "maskscope.memory.policies.distractor:DISTRACTOR",
 }
 """Where each of our policies is defined; nothing is imported before it is asked for."""
 
