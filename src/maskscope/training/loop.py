@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class Trainer:
         recipe: what decides the run.
         clips: where clips come from.
         out: folder of log, checkpoint and weights; a checkpoint in it is resumed.
+        about: what else a checkpoint must agree with to be resumed, such as a digest of the data.
         team: the processes that train together; each needs the same initial model.
         validate: scores of the averaged model, asked after each phase.
         watch: told of every step, in the process that leads.
@@ -82,12 +83,14 @@ class Trainer:
         clips: ClipSource,
         out: Path,
         *,
+        about: Mapping[str, str] | None = None,
         team: Team | None = None,
         validate: Callable[[SAM2], dict[str, float]] | None = None,
         watch: Callable[[StepReport], None] = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model, self.recipe, self.clips, self.out = model, recipe, clips, out
+        self.identity = {**to_plain(recipe), **(about or {})}
         self.team = team or Team()
         self.validate, self.watch, self.stop = validate, watch, stop
         for stretch in stretches(recipe):
@@ -240,13 +243,13 @@ class Trainer:
             self.averaged.state_dict(),
             self.optimiser.state_dict(),
             self.progress,
-            to_plain(self.recipe),
+            self.identity,
         )
         write_state(self.state_path, state)
         save_checkpoint(self.averaged, self.weights, {"step": str(self.progress.step)})
 
     def _resume(self) -> None:
-        state = read_state(self.state_path, to_plain(self.recipe))
+        state = read_state(self.state_path, self.identity)
         try:
             self.model.load_state_dict(state.model)
             self.averaged.load_state_dict(state.averaged)
