@@ -98,8 +98,7 @@ def encode_records(records: Iterable[Record], facts: Mapping[str, Any] | None = 
     arrow, parquet = _arrow()
     rows = list(records)
     columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
-    metadata = {_VERSION_KEY: str(SCHEMA_VERSION).encode(), _FACTS_KEY: json.dumps(dict(facts or {})).encode()}
-    table = arrow.table(columns, schema=_schema(arrow).with_metadata(metadata))
+    table = arrow.table(columns, schema=_schema(arrow).with_metadata(_metadata(facts)))
     content = io.BytesIO()
     parquet.write_table(table, content, compression="zstd")
     return content.getvalue()
@@ -160,6 +159,28 @@ def read_facts(path: Path | str) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
+def merge_records(files: Iterable[Path | str], path: Path | str, facts: Mapping[str, Any] | None = None) -> None:
+    """Put the rows of many files into one, which appears whole or not at all; holds one of them in memory at a time.
+
+    Raises:
+        RecordError: a file is missing, damaged, or of another version.
+        OutputError: the one cannot be written.
+        SettingError: PyArrow is not installed.
+    """
+    arrow, parquet = _arrow()
+    schema = _schema(arrow).with_metadata(_metadata(facts))
+    content = io.BytesIO()
+    with parquet.ParquetWriter(content, schema, compression="zstd") as writer:
+        for file in files:
+            read_facts(file)
+            try:
+                table = parquet.read_table(file, columns=list(COLUMNS))
+            except (arrow.ArrowException, OSError) as error:
+                raise _damaged(file, error) from error
+            writer.write_table(table.cast(schema))
+    write_whole(Path(path), content.getvalue())
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its place and put it there by one rename, so that nobody ever sees half of it.
 
@@ -191,6 +212,10 @@ def _schema(arrow: Any) -> Any:
     """Columns; text is kept once for all equal values, so names and provenance cost nothing."""
     text = arrow.dictionary(arrow.int32(), arrow.string())
     return arrow.schema([(name, getattr(arrow, _TYPES[name])() if name in _TYPES else text) for name in COLUMNS])
+
+
+def _metadata(facts: Mapping[str, Any] | None) -> dict[bytes, bytes]:
+    return {_VERSION_KEY: str(SCHEMA_VERSION).encode(), _FACTS_KEY: json.dumps(dict(facts or {})).encode()}
 
 
 def _damaged(path: Path | str, error: Exception) -> RecordError:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from maskscope.errors import OutputError, RecordError, SettingError
-from maskscope.records import COLUMNS, SCHEMA_VERSION, Record, read_facts, read_records, write_records
+from maskscope.records import COLUMNS, SCHEMA_VERSION, Record, merge_records, read_facts, read_records, write_records
 
 ROWS = [
     Record(run="r1", clip="dog", metric="j", value=0.25, frame=3, object=1, protocol="davis", policy="stock"),
@@ -28,6 +28,14 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     assert read_records(tmp_path / "deep" / "a.parquet", tmp_path / "none.parquet") == ROWS
     assert read_facts(tmp_path / "deep" / "a.parquet") == {"seconds": 1.5}
     assert [path.name for path in tmp_path.glob("deep/.*")] == [], "nothing half written is left"
+
+
+def test_files_become_one(tmp_path: Path) -> None:
+    for name, rows in (("a", ROWS[:1]), ("none", []), ("b", ROWS[1:])):
+        write_records(rows, tmp_path / name)
+    merge_records([tmp_path / name for name in ("a", "none", "b")], tmp_path / "all", {"of": 3})
+    assert read_records(tmp_path / "all") == ROWS
+    assert read_facts(tmp_path / "all") == {"of": 3}
 
 
 def test_columns_have_types_also_where_nothing_is_in_them(tmp_path: Path) -> None:

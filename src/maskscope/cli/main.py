@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from maskscope import __version__
-from maskscope.cli import data, demo, evaluate, models, track, train, transform
+from maskscope.cli import data, demo, evaluate, finetune, label_next, models, stress, track, train, transform
 from maskscope.cli.console import log_to_terminal
 from maskscope.errors import MaskscopeError
 
@@ -41,7 +41,10 @@ app = typer.Typer(
 app.command("track", help=track.HELP)(track.track)
 app.command("transform", help=transform.HELP)(transform.transform)
 app.command("train", help=train.HELP)(train.train)
+app.command("finetune", help=finetune.HELP)(finetune.finetune)
+app.command("label-next", help=label_next.HELP)(label_next.label_next)
 app.command("evaluate", help=evaluate.HELP)(evaluate.evaluate)
+app.command("stress", help=stress.HELP)(stress.stress)
 app.command("models")(models.models)
 app.add_typer(data.app, name="data")
 app.command("demo")(demo.demo)

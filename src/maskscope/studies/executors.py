@@ -44,7 +44,7 @@ class Processes:
         if count < 1:
             raise SettingError(f"{count} processes compute nothing", "give 1 or more")
         self.count = count
-        self.threads = threads or max(1, (os.cpu_count() or 1) // count)
+        self.threads = threads or max(1, processors() // count)
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> Self:
@@ -125,6 +125,11 @@ def _serve(pipe: Connection, threads: int, parent: int) -> None:
             pipe.send((outcome.content, outcome.error, outcome.trace))
         except (EOFError, OSError):
             return
+
+
+def processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def limit_threads(count: int) -> None:
