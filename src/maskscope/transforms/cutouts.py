@@ -6,13 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from maskscope.data.synthetic.textures import line_noise, smoothstep
+from maskscope.data.synthetic.textures import line_noise
 
 Bytes = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 _EDGE_SIGMA_PX = 0.7  # of the blur that softens an outline: alpha rises over about two pixels
 _RIM_PX = 3  # empty rows and columns around every cut-out, so that none ends in a straight line
+GROUP_STEP = (0.28, 0.38)
+"""Distance of rows and of columns in a group, over the height and the width of one thing."""
+
 _SUN = (-0.45, -0.62, 0.64)  # direction to the light, x right, y down, z to the viewer
 
 
@@ -40,22 +43,55 @@ def cut_out(image_hwc: Bytes, mask_hw: Mask) -> Bytes:
     return _with_alpha(_continued(image, _core(mask)), mask)
 
 
-def bulked(cutout: Bytes, radius_px: float) -> Bytes:
-    """A cut-out grown by a radius, its gaps closed: the nearest colours go on, softened where they are made up.
+def grouped(cutout: Bytes, rows: int, columns: int, rng: np.random.Generator) -> Bytes:
+    """A close group of one thing, (h, w, 4) uint8 RGB and alpha: every other one mirrored, the front ones lowest.
 
-    A target of thin limbs hides little behind it; grown, it keeps its colours and hides more.
+    A thing of thin limbs hides little of what is behind it; a group of such things hides more and still looks like it.
+
+    Args:
+        cutout: (h, w, 4) uint8, the thing.
+        rows: one behind the other, 1 or more.
+        columns: side by side, 1 or more.
+        rng: of sizes, places and brightness.
     """
-    if radius_px < 0.5:
+    if rows * columns == 1:
         return cutout
+    height, width = cutout.shape[:2]
+    step = np.array(GROUP_STEP) * (height, width)
+    size = np.ceil(np.array([height, width]) * 1.12 + step * (rows - 1, columns - 1)).astype(int)
+    group = np.zeros((size[0], size[1], 4), np.float32)
+    for row in range(rows):
+        for column in rng.permutation(columns):
+            one = resized(cutout, tuple(np.rint(rng.uniform(0.9, 1.0) * np.array([height, width])).astype(int)))
+            one = one[:, ::-1] if (row + column) % 2 else one
+            shift = step * (row, column) + rng.uniform(0, 0.1, 2) * (height, width)
+            top, left = np.rint(shift).astype(int)
+            cover = one[..., 3:].astype(np.float32) / 255
+            part = group[top : top + one.shape[0], left : left + one.shape[1]]
+            part *= 1 - cover
+            part[..., :3] += np.clip(one[..., :3] * np.float32(rng.uniform(0.9, 1.08)), 0, 255) * cover
+            part[..., 3:] += 255 * cover
+    group[..., :3] /= np.maximum(group[..., 3:] / 255, 1e-3)
+    return _without_gaps(np.asarray(np.rint(np.clip(group, 0, 255)), np.uint8), 0.12 * min(height, width))
+
+
+def _without_gaps(group: Bytes, radius_px: float) -> Bytes:
+    """Gaps between the things of a group, up to twice the radius wide, in the shade: as if more stood behind."""
     margin = int(np.ceil(radius_px)) + _RIM_PX
-    full = np.pad(cutout, ((margin, margin), (margin, margin), (0, 0)))
-    mask = full[..., 3] > 127
-    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
-    grown = _filled(np.asarray(away <= radius_px))
-    colours = _continued(np.ascontiguousarray(full[..., :3]), mask)
-    made_up = cv2.GaussianBlur(colours, (0, 0), max(0.35 * radius_px, 0.5))
-    share = smoothstep(0.0, max(0.25 * radius_px, 1.0), away)[..., None]
-    return _with_alpha(np.rint(colours + (made_up.astype(np.float32) - colours) * share).astype(np.uint8), grown)
+    full = np.pad(group, ((margin, margin), (margin, margin), (0, 0)))
+    mask = np.asarray(full[..., 3] > 127)
+    near = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5) <= radius_px
+    inside = cv2.distanceTransform(np.pad(near, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1] > radius_px
+    solid = _filled(np.asarray(inside | mask))
+    shade = cv2.blur(_continued(np.ascontiguousarray(full[..., :3]), mask), (5, 5)) * np.float32(0.4)
+    cover = full[..., 3:].astype(np.float32) / 255
+    colours = np.rint(full[..., :3] * cover + shade * (1 - cover)).astype(np.uint8)
+    outer = np.where(solid, 255, 0).astype(np.uint8)
+    alpha = np.maximum(full[..., 3], cv2.GaussianBlur(outer, (0, 0), _EDGE_SIGMA_PX))
+    # The soft rim keeps the colours of the things: shade there would draw a dark line around the group.
+    rim = ~np.asarray(solid)
+    colours[rim] = full[..., :3][rim]
+    return np.dstack([colours, np.where(solid, np.maximum(alpha, 128), full[..., 3])])
 
 
 def resized(cutout: Bytes, size_hw: tuple[int, int]) -> Bytes:
@@ -117,11 +153,6 @@ def lit(surface_hwc: Bytes, mask_hw: Mask, relief: float = 0.35) -> Bytes:
     light = 0.42 + 0.9 * np.clip(facing, 0, 1)
     shaded = np.rint(np.clip(surface_hwc * light[..., None], 0, 255)).astype(np.uint8)
     return _with_alpha(shaded, mask_hw)
-
-
-def fills(mask_hw: Mask) -> float:
-    """Share of its own box that a mask covers, 0 to 1."""
-    return float(mask_hw[_box(mask_hw)].mean()) if mask_hw.any() else 0.0
 
 
 def largest_part(mask_hw: Mask) -> Mask:

@@ -92,7 +92,7 @@ def _cloth(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
 
 
 def _meadow(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
-    metres = 2.4 / max(shape)
+    metres = 5.0 / max(shape)
     return ground_tile(rng, shape, (shape[0] * metres, shape[1] * metres))
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from maskscope.errors import DatasetError
 from maskscope.transforms.base import Clip, ClipFrame, Material, Plan, clip_generator
-from maskscope.transforms.cutouts import bulked, cut_out, fills, premultiplied, resized
+from maskscope.transforms.cutouts import GROUP_STEP, cut_out, grouped, premultiplied, resized
 from maskscope.transforms.families.common import (
     Derived,
     UnchangedPlan,
@@ -54,9 +54,10 @@ LARGEST_HIDDEN: Final = 0.6
 """Share of the picture: what would hide more of it leaves no picture to follow the target in."""
 
 _LEAD_FRAMES: Final = 24  # kept before and after where the clip is long enough: the way in and out
-_BULKS: Final = (0.0, 0.08, 0.16, 0.3)  # by how much of its smaller side a cut-out too thin to hide much is grown
-_LARGEST_SIDE: Final = 1.6  # of a cut-out over the target's, before it is grown
-_COMPACT: Final = 0.65  # share of its box that a cut-out fills from which growing it helps no more
+_GROUPS: Final = (1, 6, 12, 24)  # how many of a thing too thin to hide much by itself
+_LARGEST_ALONE: Final = 1.6  # side of a cut-out over the target's, before a group of smaller ones takes its place
+_LARGEST_OF_GROUP: Final = 1.15  # side of each of them over the target's
+_COMPACT: Final = 0.6  # share of its box that a thing fills which hides best alone, however large
 _LOOKS: Final = 5  # frames on which a size is tried out
 _LIKE_FRAMES: Final = 12  # from which the look-alike's is chosen
 
@@ -208,7 +209,7 @@ def _plan(
         cutout, drawn = _likeness(clip, track, rng)
     else:
         cutout, drawn = _piece(track, poses, held, share, rng, material), {}
-    cutout, bulk = _large_enough(cutout, track, poses, held, share)
+    cutout, count = _large_enough(cutout, track, poses, held, share, rng)
     alpha = np.ascontiguousarray(cutout[..., 3])
     scales = scales_over_time(alpha, poses, track, held, share)
     if np.isnan(scales[0]):
@@ -226,7 +227,7 @@ def _plan(
         "held_least_share": round(min(shares), 4),
         "direction_deg": round(float(np.degrees(np.arctan2(way.direction[1], way.direction[0]))), 2),
         "occluder_px": [round(side * float(scales.max())) for side in cutout.shape[:2]],
-        "grown_share": bulk,
+        "occluders": count,
         "target_labels": list(track.labels),
         **drawn,
     }
@@ -250,6 +251,10 @@ def _needed(cutout: Bytes, track: TargetTrack, poses: Floats, held: range, share
     return float(np.max([least_scale(alpha, poses[t], track, t, share) for t in _looks(track, held)]))
 
 
+def _longest(track: TargetTrack, held: range) -> float:
+    return float(np.nanmax(track.extents()[held.start : held.stop]))
+
+
 def _piece(
     track: TargetTrack, poses: Floats, held: range, share: float, rng: np.random.Generator, material: Material
 ) -> Bytes:
@@ -257,14 +262,14 @@ def _piece(
     wide, high = np.nanmedian(track.extents()[held.start : held.stop], axis=0)
     stretch = float(np.clip(high / wide, 0.5, 2.0)) ** 0.5 * rng.uniform(0.85, 1.18)
     side = np.sqrt(wide * high) * (1.25 if share >= 1 else np.sqrt(share))
-    seed = int(rng.integers(2**62))
+    seed, longest = int(rng.integers(2**62)), _longest(track, held)
     for _ in range(3):
         size_hw = max(round(side * stretch), 8), max(round(side / stretch), 8)
         cutout = material.cutout(np.random.default_rng(seed), size_hw)
         scale = _needed(cutout, track, poses, held, share)
         if np.isnan(scale) or 0.85 <= scale <= 1.15:
             break
-        side = min(side * scale, 1.5 * max(track.size_hw))
+        side = min(side * scale, _LARGEST_ALONE * longest)
     return cutout
 
 
@@ -287,26 +292,48 @@ def _likeness(clip: Clip, track: TargetTrack, rng: np.random.Generator) -> tuple
     return np.dstack([recoloured, cutout[..., 3]]), drawn
 
 
-def _large_enough(cutout: Bytes, track: TargetTrack, poses: Floats, held: range, share: float) -> tuple[Bytes, float]:
-    """The cut-out at about the size it will have, grown where it would have to be far larger than the target.
+def _large_enough(
+    cutout: Bytes, track: TargetTrack, poses: Floats, held: range, share: float, rng: np.random.Generator
+) -> tuple[Bytes, int]:
+    """The cut-out, or a group of it where one would have to be far larger than the target, at about its final size.
+
+    Returns:
+        What hides the share, and of how many it consists.
 
     Raises:
-        DatasetError: not even the most grown one hides the share.
+        DatasetError: not even the largest group hides the share.
     """
-    largest = _LARGEST_SIDE * float(np.nanmax(track.extents()[held.start : held.stop]))
-    best: tuple[Bytes, float, float] | None = None
-    for bulk in _BULKS:
-        grown = bulked(cutout, bulk * min(cutout.shape[:2]))
-        scale = _needed(grown, track, poses, held, share)
+    longest = _longest(track, held)
+    found: list[tuple[float, float, int, Bytes]] = []
+    for count in _GROUPS:
+        if count > 1 and max(cutout.shape[:2]) > longest:
+            shrink = longest / max(cutout.shape[:2])
+            cutout = resized(cutout, (round(cutout.shape[0] * shrink), round(cutout.shape[1] * shrink)))
+        group = grouped(cutout, *_arranged(count, cutout.shape[0] / cutout.shape[1], track, held), rng)
+        scale = _needed(group, track, poses, held, share)
         if np.isnan(scale):
             continue
-        best = grown, bulk, scale
-        if scale * max(grown.shape[:2]) <= largest or fills(grown[..., 3] >= COVERS) >= _COMPACT:
+        found.append((scale * max(group.shape[:2]), scale, count, group))
+        if scale * max(cutout.shape[:2]) <= longest * (_LARGEST_ALONE if count == 1 else _LARGEST_OF_GROUP):
             break
-    if best is None:
+        if count == 1 and float(np.mean(cutout[..., 3] >= COVERS)) >= _COMPACT:
+            break
+    else:  # none of a fitting size: the smallest
+        found.sort(key=lambda one: one[0])
+        found = found[:1]
+    if not found:
         raise _unreachable(track, share)
-    grown, bulk, scale = best
+    _, scale, count, group = found[-1]
     if not 0.9 <= scale <= 1.1:
-        height, width = (max(round(side * scale), 4) for side in grown.shape[:2])
-        grown = resized(grown, (height, width))
-    return grown, bulk
+        height, width = (max(round(side * scale), 4) for side in group.shape[:2])
+        group = resized(group, (height, width))
+    return group, count
+
+
+def _arranged(count: int, tallness: float, track: TargetTrack, held: range) -> tuple[int, int]:
+    """Rows and columns of a group, for a shape like the target's; `tallness` is one thing's height over its width."""
+    wide, high = np.nanmedian(track.extents()[held.start : held.stop], axis=0)
+    wanted = high / wide / tallness
+    pairs = [(rows, count // rows) for rows in range(1, count + 1) if count % rows == 0]
+    shapes = [(1 + GROUP_STEP[0] * (rows - 1)) / (1 + GROUP_STEP[1] * (columns - 1)) for rows, columns in pairs]
+    return pairs[int(np.argmin([abs(np.log(shape / wanted)) for shape in shapes]))]
