@@ -6,6 +6,7 @@ answers also depend on what was read from memory, so that a policy that reads so
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -45,10 +46,10 @@ class Shown:
 
 def scene(seed: int, flicker: int | None = None, amount: float = 0.02) -> tuple[float, ...]:
     """A colour of its own for each seed; with `flicker`, a little off in a way of its own."""
-    colour = np.random.default_rng(seed).normal(size=CHANNELS)
+    colour = [math.sin(1.7 * (seed + 1) * (channel + 1)) for channel in range(CHANNELS)]
     if flicker is not None:
-        colour = colour + amount * np.random.default_rng([seed, flicker]).normal(size=CHANNELS)
-    return tuple(colour.tolist())
+        colour = [c + amount * math.sin(12.9898 * flicker + 78.233 * channel) for channel, c in enumerate(colour)]
+    return tuple(colour)
 
 
 def frame(number: int) -> npt.NDArray[np.uint8]:
