@@ -73,7 +73,7 @@ def draw_stress(rows: Sequence[StressRow]) -> Any:
         _retention(axes[0, column], mine, trackers)
         _losses(axes[1, column], [*clean, *mine], trackers)
         axes[1, column].set_xlabel("severity")
-        axes[1, column].set_xticks(sorted({row.severity for row in (*clean, *cells)}))
+        axes[1, column].set_xticks(sorted({row.severity or 0 for row in (*clean, *cells)}))
     axes[0, 0].set_ylabel("retention of J&F")
     axes[1, 0].set_ylabel("share of frames")
     axes[0, 0].set_ylim(bottom=0)

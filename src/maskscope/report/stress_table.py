@@ -212,8 +212,12 @@ def _compare(
 ) -> Robustness | None:
     """None where nothing can be compared, such as before the clean clips are done."""
     harder = {severity: _scores(cell, measure) for severity, cell in by_severity.items()}
+    first = _scores(clean, measure)
+    if measure != "score":  # who is left out has been said of the score
+        kept = set(first).intersection(*harder.values())
+        first, harder = _only(first, kept), {severity: _only(cell, kept) for severity, cell in harder.items()}
     try:
-        return robustness(_scores(clean, measure), harder, bootstrap)
+        return robustness(first, harder, bootstrap)
     except MaskscopeError as error:
         log.info("%s", error)
         return None
@@ -221,6 +225,10 @@ def _compare(
 
 def _scores(cell: Sequence[dict[str, Any]], measure: str) -> Scores:
     return {(each["clip"], each["object"]): each[measure] for each in cell if each[measure] is not None}
+
+
+def _only(scores: Scores, kept: set[tuple[str, int]]) -> Scores:
+    return {key: score for key, score in scores.items() if key in kept}
 
 
 def _failures(cell: Sequence[dict[str, Any]]) -> dict[str, float | None]:
