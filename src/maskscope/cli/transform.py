@@ -22,8 +22,8 @@ _WHAT, _INPUT, _RESULTS = "Which transformation", "Input", "Results"
 HELP = """
 Make clips harder, with masks that stay true.
 
-Takes a data set in the layout of DAVIS, or one clip with a mask for each frame, and writes the same layout: \
-JPEGImages (JPEG of quality 95, or PNG with --lossless), Annotations (what is seen; 255 where no truth exists), \
+Takes a data set (DAVIS, YouTube-VOS, MOSE, LVOS or SA-V), or one clip with a mask for each frame, and writes the \
+layout of DAVIS: JPEGImages (JPEG of quality 95, or PNG with --lossless), Annotations (what is seen; 255 where no truth exists), \
 Amodal (whole outlines, as if nothing that was added stood before them), and manifest.json with manifests/: \
 parameters, and for each frame the realised strength, the moment of the source it shows, the map of coordinates \
 and hashes.
@@ -55,7 +55,7 @@ def transform(
         str,
         typer.Argument(
             metavar="DATASET_OR_CLIP",
-            help="Folder with JPEGImages and Annotations, or a video file or folder of images.",
+            help="Folder of a data set, or a video file or folder of images.",
             show_default=False,
         ),
     ],
