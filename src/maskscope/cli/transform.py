@@ -24,9 +24,9 @@ Make clips harder, with masks that stay true.
 
 Takes a data set (DAVIS, YouTube-VOS, MOSE, LVOS or SA-V), or one clip with a mask for each frame, and writes the \
 layout of DAVIS: JPEGImages (JPEG of quality 95, or PNG with --lossless), Annotations (what is seen; 255 where no \
-truth exists), Amodal (whole outlines, as if nothing that was added stood before them), and manifest.json with manifests/: \
-parameters, and for each frame the realised strength, the moment of the source it shows, the map of coordinates \
-and hashes.
+truth exists), Amodal (whole outlines, as if nothing that was added stood before them), and manifest.json with \
+manifests/: parameters, and for each frame the realised strength, the moment of the source it shows, the map of \
+coordinates and hashes.
 
 Families are occlusion, illumination, speed, viewpoint, interjection and corruption; severities go from 0, which \
 changes nothing, to 5. Several are applied one after the other.
