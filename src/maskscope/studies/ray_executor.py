@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any, Final, Self
 
 from maskscope import __version__
@@ -15,6 +16,7 @@ log = logging.getLogger(__name__)
 LOCAL: Final = "local"
 RETRIES: Final = 3  # by Ray itself, when a worker or its machine dies
 STARTS: Final = 3  # of a local cluster, which gives up by itself after 30 s, too short for a busy machine
+_COLOURS: Final = re.compile("\x1b\\[[0-9;]*m")
 
 
 class RayCluster:
@@ -88,7 +90,9 @@ class RayCluster:
             try:
                 found.append(Outcome(job, *self._ray.get(reference)))
             except self._ray.exceptions.RayError as error:
-                found.append(Outcome(job, error=one_line(str(error))[:300], died=True))
+                # A job's own errors come as results: this is one of Ray's, or the job could not be read over there.
+                died = not isinstance(error, self._ray.exceptions.RayTaskError)
+                found.append(Outcome(job, error=one_line(_COLOURS.sub("", str(error)))[:300], died=died))
         return found
 
 

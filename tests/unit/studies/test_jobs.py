@@ -234,18 +234,20 @@ RAY_MISSING = importlib.util.find_spec("ray") is None
 @pytest.mark.skipif(RAY_MISSING, reason="Ray is not installed: pip install 'maskscope[ray]'")
 def test_a_worker_of_a_cluster_is_killed_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_agent_register_timeout_ms", "120000")  # a busy machine starts slowly
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     diary = tmp_path / "diary"
     killed: list[int] = []
 
-    def kill(_: JobProgress) -> None:
-        """Once the first job is done, the worker that is on another one."""
+    def kill() -> bool:
+        """A worker that is on a job, once; never stops the grid."""
         busy = [i for i in range(6) if lines(diary).count(f"begun {i}") > lines(diary).count(f"done {i}")]
         if busy and not killed:
             killed.append(processes(diary, f"begun {busy[0]}")[-1])
             os.kill(killed[0], 9)
+        return False
 
     jobs = [*squares(6, diary, steps=20, step_s=0.05), Job("bad clip", {"bad": 1}, Refused())]
-    summary = run_jobs(jobs, tmp_path, RayCluster("local", workers=2), progress=kill)
+    summary = run_jobs(jobs, tmp_path, RayCluster("local", workers=2), stop=kill)
     assert killed
     assert values(summary) == [float(i * i) for i in range(6)]
     assert list(summary.failed) == ["bad clip"]
