@@ -177,7 +177,7 @@ def _bush(rng: np.random.Generator, size_hw: tuple[int, int]) -> Bytes:
     puffs = np.stack([x, y, rng.uniform(0.75, 1.1, count) * puff], axis=-1)
     leaves, cover = leafy(rng, puffs[np.argsort(-y)], size_hw)
     mask = largest_part(np.asarray(cover > 0.5))
-    mask[:2] = mask[-2:] = mask[:, :2] = mask[:, -2:] = False
+    mask[:3] = mask[-3:] = mask[:, :3] = mask[:, -3:] = False
     shown = np.where((cover > 0.5)[..., None], leaves, np.array([26, 34, 16], np.uint8))
     return lit(shown.astype(np.uint8), mask, relief=0.8)
 

@@ -37,8 +37,8 @@ def warped(frame: ClipFrame, matrix: Floats, strength: float) -> ClipFrame:
     drawn = cv2.split(cv2.warpPerspective(layers, matrix, (width, height), flags=cv2.INTER_NEAREST))
     moved = [np.asarray(layer, np.uint8) for layer in drawn]
     image = _picture(frame.image_hwc, matrix)
-    beyond = cv2.compare(moved[1], 0, cv2.CMP_EQ)
-    if cv2.countNonZero(beyond):
+    beyond = (moved[1] == 0).astype(np.uint8)
+    if beyond.any():
         cv2.copyTo(_continuation(frame.image_hwc, matrix), beyond, image)
     void = np.asarray((moved[1] & 1) == 0)
     to_source = np.linalg.inv(matrix) if frame.to_source is None else frame.to_source @ np.linalg.inv(matrix)
