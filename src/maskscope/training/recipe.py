@@ -54,7 +54,7 @@ class Cycle:
 
 COMPACT_CYCLES = (
     Cycle((Phase(1098, 3, 4, (224, 384)), Phase(1360, 2, 6, (288, 512)))),
-    Cycle((Phase(1500, 3, 4, (288, 512)), Phase(1500, 2, 6, (288, 512))), learning_rate=5e-4, trunk_rate=5e-5),
+    Cycle((Phase(1409, 3, 4, (288, 512)), Phase(1215, 2, 6, (288, 512))), learning_rate=5e-4, trunk_rate=5e-5),
 )
 
 
