@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,14 +46,25 @@ class Trajectory:
 
     def matrices(self, amplitude: float, size_hw: tuple[int, int]) -> Floats:
         """(n, 3, 3) homographies from a frame's pixel places to where the moving camera shows them."""
-        return np.stack([_homography(amplitude * pose, self.anchor, size_hw) for pose in self.course])
+        height, width = size_hw
+        poses = amplitude * self.course
+        far = float(np.hypot(height, width))  # of the plane that carries the picture, in pixels
+        x, y = self.anchor[0] * width - 0.5, self.anchor[1] * height - 0.5
+        zoom, c, s = np.exp(poses[:, LOG_ZOOM]), np.cos(poses[:, ROLL]), np.sin(poses[:, ROLL])
+        to_anchor = np.array([[1.0, 0.0, -x], [0.0, 1.0, -y], [0.0, 0.0, 1.0]])
+        similar = _stacked([[zoom * c, -zoom * s, 0], [zoom * s, zoom * c, 0], [0, 0, 1]])
+        back = _stacked([[1, 0, x + far * poses[:, PAN_X]], [0, 1, y + far * poses[:, PAN_Y]], [0, 0, 1]])
+        found = back @ _tilted(poses[:, TILT_X], poses[:, TILT_Y], far) @ similar @ to_anchor
+        found = np.round(found / found[:, 2:, 2:], _DECIMALS)
+        found[~poses.any(axis=1)] = np.eye(3)
+        return np.asarray(found)
 
     def reaching(self, displacement: float, size_hw: tuple[int, int]) -> Floats:
         """`matrices` of the amplitude at which the largest corner displacement is `displacement` of the diagonal."""
         low, high = 0.0, _LARGEST
         for _ in range(40):
             middle = (low + high) / 2
-            if max(corner_displacement(matrix, size_hw) for matrix in self.matrices(middle, size_hw)) < displacement:
+            if corner_displacement(self.matrices(middle, size_hw), size_hw).max() < displacement:
                 low = middle
             else:
                 high = middle
@@ -93,30 +103,30 @@ def trajectory(kind: str, num_frames: int, rng: np.random.Generator) -> Trajecto
     return Trajectory(course)
 
 
-def corner_displacement(matrix: Floats, size_hw: tuple[int, int]) -> float:
-    """Largest way of a corner of the picture under a homography, over the picture's diagonal."""
+def corner_displacement(matrices: Floats, size_hw: tuple[int, int]) -> Floats:
+    """Largest way of a corner of the picture under homographies (..., 3, 3), over the picture's diagonal: (...)."""
     height, width = size_hw
     corners = np.array([[x, y, 1.0] for x in (-0.5, width - 0.5) for y in (-0.5, height - 0.5)])
-    moved = corners @ matrix.T
-    ways = moved[:, :2] / moved[:, 2:] - corners[:, :2]
-    return float(np.hypot(ways[:, 0], ways[:, 1]).max() / np.hypot(width, height))
+    moved = corners @ np.swapaxes(matrices, -1, -2)
+    ways = moved[..., :2] / moved[..., 2:] - corners[:, :2]
+    return np.asarray(np.hypot(ways[..., 0], ways[..., 1]).max(axis=-1) / np.hypot(width, height))
 
 
-def _homography(pose: Floats, anchor: tuple[float, float], size_hw: tuple[int, int]) -> Floats:
-    if not pose.any():
-        return np.eye(3)
-    height, width = size_hw
-    far = float(np.hypot(height, width))  # of the plane that carries the picture, in pixels
-    turned, _ = cv2.Rodrigues(np.array([pose[TILT_X], pose[TILT_Y], 0.0]))
-    tilt = np.column_stack([turned[:, :2], [0.0, 0.0, far]])
-    tilt[:2] *= far
-    zoom, c, s = np.exp(pose[LOG_ZOOM]), np.cos(pose[ROLL]), np.sin(pose[ROLL])
-    x, y = anchor[0] * width - 0.5, anchor[1] * height - 0.5
-    to_anchor = np.array([[1.0, 0.0, -x], [0.0, 1.0, -y], [0.0, 0.0, 1.0]])
-    similar = np.array([[zoom * c, -zoom * s, 0.0], [zoom * s, zoom * c, 0.0], [0.0, 0.0, 1.0]])
-    back = np.array([[1.0, 0.0, x + pose[PAN_X] * far], [0.0, 1.0, y + pose[PAN_Y] * far], [0.0, 0.0, 1.0]])
-    matrix = back @ tilt @ similar @ to_anchor
-    return np.asarray(np.round(matrix / matrix[2, 2], _DECIMALS))
+def _tilted(about_x: Floats, about_y: Floats, far: float) -> Floats:
+    """(n, 3, 3): a plane at a distance, turned about an axis of its own through the middle, seen from the front."""
+    angle = np.hypot(about_x, about_y)
+    even = np.maximum(angle, 1e-12)
+    kx, ky, c, s = about_x / even, about_y / even, np.cos(angle), np.sin(angle)
+    across = (1 - c) * kx * ky
+    return _stacked(
+        [[c + (1 - c) * kx**2, across, 0], [across, c + (1 - c) * ky**2, 0], [-s * ky / far, s * kx / far, 1]]
+    )
+
+
+def _stacked(entries: list[list[Floats | float]]) -> Floats:
+    """(n, 3, 3) from nine entries, each (n,) or one number."""
+    parts = np.broadcast_arrays(*(entry for row in entries for entry in row))
+    return np.stack(parts, axis=-1).reshape(-1, 3, 3)
 
 
 def _ease(share: Floats) -> Floats:

@@ -53,7 +53,7 @@ class ViewpointPlan:
         matrix = self.matrices[t]
         if np.array_equal(matrix, np.eye(3)):
             return frames[0].with_strength(0.0)
-        return warped(frames[0], matrix, corner_displacement(matrix, self.size_hw))
+        return warped(frames[0], matrix, float(corner_displacement(matrix, self.size_hw)))
 
 
 class Viewpoint:
