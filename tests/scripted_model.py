@@ -113,7 +113,9 @@ class ScriptedModel:
         return PromptTokens(torch.zeros(batch, 1, CHANNELS), torch.zeros(batch, 1, 1, 1))
 
     def condition_on_memory(self, image: ImageFeatures, memory: MemoryTokens | None) -> ConditionedFeatures:
-        read = torch.zeros(len(image.fine_bchw), KEPT) if memory is None else memory.values_bnk[:, 0]
+        read = torch.zeros(len(image.fine_bchw), KEPT)
+        if memory is not None:
+            read = (memory.values_bnk + memory.positions_bnk).mean(1)
         return ConditionedFeatures(read[:, :, None, None], image)
 
     def decode_candidates(
@@ -130,7 +132,7 @@ class ScriptedModel:
         ious = (torch.tensor(shown.ious).expand(batch, 3) + 0.01 * read.sin()).clamp(0, 1)
         scores = shown.score + 0.01 * read[:, 0].cos()
         count = 3 if multimask else 1
-        tokens = torch.arange(3.0)[None, :, None] + read[:, :, None] + torch.zeros(batch, 3, CHANNELS)
+        tokens = torch.arange(3.0)[None, :, None] + read.sin()[:, :, None] + torch.zeros(batch, 3, CHANNELS)
         return DecodedMasks(
             masks[None, :count].repeat(batch, 1, 1, 1),
             ious[:, :count],
@@ -162,4 +164,6 @@ class ScriptedModel:
         age = torch.tensor(slots_bs, dtype=torch.float32) + 1
         read = (spatial_bskhw.float().mean((2, 3, 4)) * age.sqrt()).sum(1)
         read = read + (pointers_bpc.mean(2) * distances_bp.cos()).sum(1)
-        return MemoryTokens(read[:, None, None].repeat(1, 1, KEPT), torch.zeros(1), 0)
+        tokens = spatial_bskhw.shape[1] * GRID * GRID + pointers_bpc.shape[1] * CHANNELS // KEPT
+        values = read[:, None, None].repeat(1, tokens, KEPT)
+        return MemoryTokens(values, torch.zeros_like(values), pointers_bpc.shape[1] * CHANNELS // KEPT)

@@ -75,6 +75,10 @@ class MemoryBank:
         """The frame, prompted or tracked."""
         return self.prompted.get(frame_index) or self.tracked.get(frame_index)
 
+    def copy(self) -> MemoryBank:
+        """Another bank of the same frames, whose tensors are shared."""
+        return MemoryBank(dict(self.prompted), dict(self.tracked))
+
     def forget(self, frame_index: int) -> None:
         """Drop a tracked frame, if it is there: what an earlier pass wrote and this one refuses."""
         self.tracked.pop(frame_index, None)

@@ -6,9 +6,9 @@ frame: `choose_mask` where clicks left several candidates, then `note` when it e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -68,18 +68,23 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class SpatialRead:
-    """Read a frame's spatial memory with the temporal encoding of `slot` (0 previous frame ... last: prompted)."""
+    """Read a frame's spatial memory with the temporal encoding of `slot` (0 previous frame ... last: prompted).
+
+    Its keys are multiplied by `weight`.
+    """
 
     frame_index: int
     slot: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class PointerRead:
-    """Read a frame's pointer as `distance` frames away."""
+    """Read a frame's pointer as `distance` frames away; its keys are multiplied by `weight`."""
 
     frame_index: int
     distance: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,36 @@ class MemoryPolicy(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a saved state."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One account of a frame that goes on.
+
+    Attributes:
+        path: index of the pathway it continues.
+        candidate: index of the mask.
+        visible: the object is there.
+    """
+
+    path: int
+    candidate: int
+    visible: bool
+
+
+@runtime_checkable
+class Branching(Protocol):
+    """A policy that keeps several memories of an object, one for each account it holds for possible."""
+
+    def branch(self, candidates: Sequence[Candidates], banks: Sequence[MemoryBank], moment: Moment) -> Sequence[Branch]:
+        """Which accounts go on, the best first; at least one. Asked instead of `choose_mask` and `believe`.
+
+        Args:
+            candidates: of each pathway.
+            banks: the memory of each; a pathway that goes on twice gets a copy of its own.
+            moment: of the frame at hand.
+        """
         ...
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from maskscope.memory.bank import MemoryBank
-from maskscope.memory.policy import Selection
+from maskscope.memory.policy import PointerRead, Selection, SpatialRead
 from maskscope.model import SAM2
 from maskscope.model.outputs import MemoryTokens
 
@@ -35,10 +36,25 @@ def read_memories(model: SAM2, banks: Sequence[MemoryBank], selections: Sequence
     dtype, device = model.fine_dtype, model.device
     shape = (len(banks), num_pointers, model.config.dim)
     distances = [[read.distance for read in selection.pointers] for selection in selections]
-    return model.lay_out_memory(
+    tokens = model.lay_out_memory(
         torch.stack(spatial).to(device, dtype),
         [[read.slot for read in selection.spatial] for selection in selections],
         torch.stack(pointers).reshape(shape) if pointers else torch.zeros(shape, device=device, dtype=dtype),
         torch.tensor(distances, device=device, dtype=dtype).reshape(shape[:2]),
         max_pointers,
     )
+    return _weighted(tokens, selections, spatial[0][0].shape[-2:].numel())
+
+
+def _weighted(tokens: MemoryTokens, selections: Sequence[Selection], cells: int) -> MemoryTokens:
+    """Keys, which are content plus position, multiplied by the reads' weights; content itself stays."""
+    reads: list[tuple[SpatialRead | PointerRead, ...]] = [(*s.spatial, *s.pointers) for s in selections]
+    if all(read.weight == 1 for of_object in reads for read in of_object):
+        return tokens
+    num_spatial, num_pointers = len(selections[0].spatial), len(selections[0].pointers)
+    pieces = tokens.num_pointer_tokens // max(num_pointers, 1)
+    lengths = torch.tensor([cells] * num_spatial + [pieces] * num_pointers)
+    weights = torch.tensor([[read.weight for read in of_object] for of_object in reads])
+    values, positions = tokens.values_bnk, tokens.positions_bnk
+    scale = weights.repeat_interleave(lengths, dim=1)[..., None].to(values.device, values.dtype)
+    return replace(tokens, positions_bnk=scale * (values + positions) - values)

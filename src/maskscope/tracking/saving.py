@@ -17,13 +17,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from maskscope.errors import CheckpointError, OutputError
-from maskscope.memory.bank import FrameMemory, FrameSummary
+from maskscope.memory.bank import FrameMemory, FrameSummary, MemoryBank
 from maskscope.model import SAM2
+from maskscope.tracking.object_track import ObjectTrack
 from maskscope.tracking.prompts import ClickSet
-from maskscope.tracking.session import ObjectTrack, Session, SessionOptions
+from maskscope.tracking.session import Session, SessionOptions
 from maskscope.tracking.tracker import Tracker
 
-FORMAT = "maskscope.session/2"
+FORMAT = "maskscope.session/3"
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 _TENSORS = ("features_khw", "pointer_c", "mask_logits_hw")
 _NOTE = "note."  # before the names that policies give their notes
@@ -172,35 +173,58 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
 
 def _describe(object_id: int, track: ObjectTrack, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """One object as JSON; its tensors go beside it."""
+    written: dict[int, str] = {}
+    banks = [_describe_bank(f"{object_id}/{path}", bank, tensors, written) for path, bank in enumerate(track.banks)]
+    clicks = {t: (c.points_nxy_px.tolist(), c.labels_n.tolist()) for t, c in track.clicks.items()}
+    directions = list(track.directions.items())
+    return {"policy": track.policy.state_dict(), "banks": banks, "clicks": clicks, "directions": directions}
+
+
+def _describe_bank(
+    where: str, bank: MemoryBank, tensors: dict[str, Tensor], written: dict[int, str]
+) -> list[dict[str, Any]]:
+    """Its frames; those that another pathway shares are written once. `written` has keys by the frames' identities."""
     memories = []
-    for memory in track.bank:
-        key = f"{object_id}/{memory.summary.frame_index}"
+    for memory in bank:
+        key = written.setdefault(id(memory), f"{where}/{memory.summary.frame_index}")
         for name in _TENSORS:
             tensor = getattr(memory, name)
             if tensor is not None:
                 tensors[f"{key}/{name}"] = tensor.clone().contiguous()  # views of a batch share storage
         tensors.update({f"{key}/{_NOTE}{name}": note.clone().contiguous() for name, note in memory.notes.items()})
         memories.append({"key": key, "summary": asdict(memory.summary), "notes": list(memory.notes)})
-    clicks = {t: (c.points_nxy_px.tolist(), c.labels_n.tolist()) for t, c in track.clicks.items()}
-    directions = list(track.directions.items())
-    return {"policy": track.policy.state_dict(), "memories": memories, "clicks": clicks, "directions": directions}
+    return memories
 
 
 def _rebuild(described: dict[str, Any], tensors: dict[str, Tensor], session: Session) -> ObjectTrack:
     track = ObjectTrack(session.policy(session.model.config.memory))
     track.policy.load_state_dict(described["policy"])
-    device = session.model.device
-    for entry in described["memories"]:
-        parts = {name: tensors.get(f"{entry['key']}/{name}") for name in _TENSORS}
-        parts = {name: tensor if tensor is None else tensor.to(device) for name, tensor in parts.items()}
-        pointer = parts.pop("pointer_c")
-        if pointer is None:
-            raise KeyError(f"{entry['key']}/pointer_c")
-        notes = {name: tensors[f"{entry['key']}/{_NOTE}{name}"] for name in entry.get("notes", ())}
-        track.bank.write(FrameMemory(FrameSummary(**entry["summary"]), pointer_c=pointer, notes=notes, **parts))
+    read: dict[str, FrameMemory] = {}
+    track.bank, *track.rivals = [
+        _rebuild_bank(entries, tensors, session.model.device, read) for entries in described["banks"]
+    ]
     for t, (points, labels) in described["clicks"].items():
         track.clicks[int(t)] = ClickSet(
             np.asarray(points, dtype=np.float32).reshape(-1, 2), np.asarray(labels, dtype=np.int64)
         )
     track.directions = {int(t): bool(backwards) for t, backwards in described["directions"]}
     return track
+
+
+def _rebuild_bank(
+    described: list[dict[str, Any]], tensors: dict[str, Tensor], device: torch.device, read: dict[str, FrameMemory]
+) -> MemoryBank:
+    """The inverse of `_describe_bank`; `read` has what other pathways have read."""
+    bank = MemoryBank()
+    for entry in described:
+        key = entry["key"]
+        if key not in read:
+            parts = {name: tensors.get(f"{key}/{name}") for name in _TENSORS}
+            parts = {name: tensor if tensor is None else tensor.to(device) for name, tensor in parts.items()}
+            pointer = parts.pop("pointer_c")
+            if pointer is None:
+                raise KeyError(f"{key}/pointer_c")
+            notes = {name: tensors[f"{key}/{_NOTE}{name}"] for name in entry["notes"]}
+            read[key] = FrameMemory(FrameSummary(**entry["summary"]), pointer_c=pointer, notes=notes, **parts)
+        bank.write(read[key])
+    return bank

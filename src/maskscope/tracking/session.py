@@ -7,22 +7,22 @@ features. Source of the order of events: facebookresearch/sam2 (commit 2b90b9f) 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from maskscope.errors import PromptError
-from maskscope.memory.bank import FrameMemory, MemoryBank
-from maskscope.memory.policy import Candidates, MemoryPolicy, Moment, PolicyFactory, Selection
+from maskscope.memory.bank import FrameMemory
+from maskscope.memory.policy import Branch, Candidates, Moment, PolicyFactory, Selection
 from maskscope.model import SAM2
 from maskscope.model.mask_decoder import upsample_logits
-from maskscope.model.outputs import DecodedMasks, ImageFeatures
+from maskscope.model.outputs import ImageFeatures
 from maskscope.stages import Stage
-from maskscope.tracking.decide import as_remembered, candidates_of, choose, object_masks, outcome_of, point, settle
+from maskscope.tracking.decide import Group, Row, answer, as_remembered, branches_of, object_masks, outcome_of
 from maskscope.tracking.holes import fill_holes
 from maskscope.tracking.memory_access import Layout, layout_of, read_memories
+from maskscope.tracking.object_track import Entry, ObjectTrack
 from maskscope.tracking.observer import Observation, Observer
 from maskscope.tracking.picture import mask_tensor
 from maskscope.tracking.prompts import ClickSet, Prompt
@@ -30,17 +30,6 @@ from maskscope.tracking.results import FrameResult, ObjectMasks, keep_strongest
 
 CORRECTION_LOGIT_LIMIT = 32.0  # a correction starts from the earlier mask, clamped to this
 FeaturesOf = Callable[[int], ImageFeatures]
-
-
-@dataclass(slots=True)
-class ObjectTrack:
-    """One object: who decides about its memory, the memory, and what the user said."""
-
-    policy: MemoryPolicy
-    bank: MemoryBank = field(default_factory=MemoryBank)
-    clicks: dict[int, ClickSet] = field(default_factory=dict)
-    directions: dict[int, bool] = field(default_factory=dict)  # frame tracked from memory -> backwards
-    pending: dict[int, tuple[ObjectMasks, bool]] = field(default_factory=dict)  # spoken of, not yet in memory
 
 
 @dataclass(frozen=True)
@@ -224,7 +213,12 @@ class Session:
         )
         multimask = points.shape[1] <= self.model.config.multimask_max_points
         decoded = self.model.decode_candidates(conditioned, tokens, multimask)
-        return self._choose(image, tracks, decoded, [self._moment(frame_index, t) for t in tracks.values()], True)[0]
+        group = Group.of([(i, 0) for i in ids], decoded, image, frame_index, prompted=True)
+        branches = {
+            i: branches_of(tracks[i].policy, [seen], [tracks[i].bank], self._moment(frame_index, tracks[i]))
+            for i, seen in zip(ids, group.seen, strict=True)
+        }
+        return {i: masks for (i, _), (masks, _) in self._answer(group, branches, frame_index).items()}
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
@@ -236,8 +230,11 @@ class Session:
             image = features_of(t)
             for i in spoken:
                 del self.tracks[i].pending[t]
-            answers = {i: masks for i, (masks, _) in spoken.items()}
-            self._write(t, image, answers, self._moment(t), {i: prompted for i, (_, prompted) in spoken.items()})
+            for i in spoken:
+                self.tracks[i].fork([0])  # whatever the other pathways held for possible, the user has spoken
+            entries = [Entry(i, 0, self.tracks[i].bank, masks) for i, (masks, _) in spoken.items()]
+            prompted = {i for i, (_, prompted) in spoken.items() if prompted}
+            self._write(self._moment(t), image, entries, spoken=True, prompted=prompted)
             if self.options.clear_around_prompts:
                 memory = self.model.config.memory
                 reach = memory.temporal_stride * memory.num_frames
@@ -248,43 +245,50 @@ class Session:
 
     def _write(
         self,
-        frame_index: int,
-        image: ImageFeatures,
-        masks: dict[int, ObjectMasks],
         moment: Moment,
-        spoken: Mapping[int, bool] | None = None,
-        seen: Mapping[int, Candidates] = MappingProxyType({}),
+        image: ImageFeatures,
+        entries: Sequence[Entry],
+        spoken: bool,
+        prompted: Collection[int] = (),
     ) -> None:
-        """Encode and store one frame of several objects as one batch.
+        """Encode and store one frame of several objects, or pathways of objects, as one batch.
 
-        `spoken` says of objects that the user spoke of whether the frame counts as prompted; None: a tracked frame,
-        which the policy may refuse. `seen` are a tracked frame's candidates.
+        `spoken`: the user spoke of them, and the frame counts as prompted for the objects in `prompted`; else it is
+        a tracked frame, which policies may refuse.
         """
-        written: dict[int, FrameMemory] = {}
-        for i, found in masks.items():
-            track = self.tracks[i]
-            outcome = outcome_of(found, seen.get(i), image, frame_index, spoken is not None and spoken[i])
-            if spoken is None and not track.policy.admit(outcome, track.bank, moment):
-                track.bank.forget(frame_index)
+        frame_index = moment.frame_index
+        written: list[tuple[Entry, FrameMemory]] = []
+        for entry in entries:
+            policy = self.tracks[entry.object_id].policy
+            masks = entry.masks
+            outcome = outcome_of(masks, entry.seen, image, frame_index, entry.object_id in prompted)
+            if not spoken and not policy.admit(outcome, entry.bank, moment):
+                entry.bank.forget(frame_index)
                 continue
-            notes = track.policy.note(outcome, track.bank, moment)
-            pointer, logits = found.pointer_c.clone(), found.mask_logits_hw.clone()
-            written[i] = FrameMemory(outcome.summary, pointer, None, logits, notes)
+            notes = policy.note(outcome, entry.bank, moment)
+            pointer, logits = masks.pointer_c.clone(), masks.mask_logits_hw.clone()
+            written.append((entry, FrameMemory(outcome.summary, pointer, None, logits, notes)))
         if not written:
             return
-        ids = list(written)
         # as the reference: filled holes are remembered where the user spoke, and only there
-        encoded = [masks[i].mask_logits_hw if spoken is not None else masks[i].chosen_logits_hw for i in ids]
-        logits = torch.stack(encoded)[:, None]
+        found = [entry.masks.mask_logits_hw if spoken else entry.masks.chosen_logits_hw for entry, _ in written]
+        logits = torch.stack(found)[:, None]
         if self.options.non_overlapping_memory:
-            logits = keep_strongest(upsample_logits(logits, self.input_size)[:, 0])[:, None]
-        scores = logits.new_tensor([masks[i].object_score_logit for i in ids])
-        binarize = spoken is not None and self.model.config.memory.binarize_prompted_mask
+            logits = self._apart(logits, [entry.rank for entry, _ in written])
+        scores = logits.new_tensor([entry.masks.object_score_logit for entry, _ in written])
+        binarize = spoken and self.model.config.memory.binarize_prompted_mask
         features = self.model.encode_memory(image, logits, scores, binarize)
-        self._observe("memory_features", frame_index, tuple(ids), features)
-        for row, i in enumerate(ids):
+        self._observe("memory_features", frame_index, tuple(entry.object_id for entry, _ in written), features)
+        for row, (entry, memory) in enumerate(written):
             stored = features[row].to(self.options.memory_dtype, copy=True)  # not views: they would hold the batch
-            self.tracks[i].bank.write(replace(written[i], features_khw=stored))
+            entry.bank.write(replace(memory, features_khw=stored))
+
+    def _apart(self, logits_b1hw: Tensor, ranks: Sequence[int]) -> Tensor:
+        """Each pixel to one object, among the best pathways; the others stay as they are."""
+        full = upsample_logits(logits_b1hw, self.input_size)
+        best = [row for row, rank in enumerate(ranks) if rank == 0]
+        full[best] = keep_strongest(full[best][:, 0])[:, None]
+        return full
 
     # -- tracking -------------------------------------------------------------------------------------------------
 
@@ -310,65 +314,75 @@ class Session:
             raise PromptError("prompts are waiting to enter memory", "call commit before advance")
         moment = Moment(frame_index, reverse, self.options.num_frames)
         results: dict[int, ObjectMasks] = {}
-        groups: dict[Layout, dict[int, Selection]] = {}
+        layouts: dict[Layout, dict[Row, Selection]] = {}
         for i, track in self.tracks.items():
             if frame_index in track.bank.prompted:
                 results[i] = as_remembered(track.bank.prompted[frame_index])
-            else:
-                selection = track.policy.select(track.bank, moment)
-                groups.setdefault(layout_of(selection), {})[i] = selection
-        if groups:
+                continue
+            for path, bank in enumerate(track.banks):
+                selection = track.policy.select(bank, moment)
+                layouts.setdefault(layout_of(selection), {})[i, path] = selection
+        if layouts:
             image = features_of(frame_index)
             self._observe("image_embedding", frame_index, (), image.embedding_bchw)
-            tracked: dict[int, ObjectMasks] = {}
-            seen: dict[int, Candidates] = {}
-            for selections in groups.values():
-                masks, candidates = self._track(image, selections, moment)
-                tracked |= masks
-                seen |= candidates
-            self._write(frame_index, image, {i: tracked[i] for i in self.tracks if i in tracked}, moment, seen=seen)
-            results |= tracked
-            for i in tracked:
-                self.tracks[i].directions[frame_index] = reverse
+            groups = [self._track(image, selections, frame_index) for selections in layouts.values()]
+            entries = self._decide(groups, moment)
+            self._write(moment, image, entries, spoken=False)
+            for entry in entries:
+                if entry.rank == 0:
+                    results[entry.object_id] = entry.masks
+                    self.tracks[entry.object_id].directions[frame_index] = reverse
         if not self.options.keep_all:
             for track in self.tracks.values():
-                track.bank.apply(track.policy.evict(track.bank, moment, pivots))
+                for bank in track.banks:
+                    bank.apply(track.policy.evict(bank, moment, pivots))
                 self._forget_clicks(track, frame_index)
         return self._result(frame_index, {i: results[i] for i in self.tracks})
 
-    def _track(
-        self, image: ImageFeatures, selections: dict[int, Selection], moment: Moment
-    ) -> tuple[dict[int, ObjectMasks], dict[int, Candidates]]:
-        tracks = {i: self.tracks[i] for i in selections}
-        memory = read_memories(self.model, [track.bank for track in tracks.values()], list(selections.values()))
-        conditioned = self.model.condition_on_memory(image.expand(len(tracks)), memory)
-        self._observe("memory_conditioned", moment.frame_index, tuple(tracks), conditioned.embedding_bchw)
-        prompt = self.model.encode_prompts(None, None, None, batch=len(tracks), image_size=self.input_size)
+    def _track(self, image: ImageFeatures, selections: dict[Row, Selection], frame_index: int) -> Group:
+        """Decode pathways whose memories have one layout."""
+        ids = tuple(i for i, _ in selections)
+        banks = [self.tracks[i].banks[path] for i, path in selections]
+        memory = read_memories(self.model, banks, list(selections.values()))
+        conditioned = self.model.condition_on_memory(image.expand(len(ids)), memory)
+        self._observe("memory_conditioned", frame_index, ids, conditioned.embedding_bchw)
+        prompt = self.model.encode_prompts(None, None, None, batch=len(ids), image_size=self.input_size)
         decoded = self.model.decode_candidates(conditioned, prompt, multimask=True)
-        return self._choose(image, tracks, decoded, [moment] * len(tracks))
+        return Group.of(list(selections), decoded, image, frame_index)
 
-    def _choose(
-        self,
-        image: ImageFeatures,
-        tracks: dict[int, ObjectTrack],
-        decoded: DecodedMasks,
-        moments: Sequence[Moment],
-        prompted: bool = False,
-    ) -> tuple[dict[int, ObjectMasks], dict[int, Candidates]]:
-        """The policy picks a mask for each object; its token becomes the pointer."""
-        frame_index, ids = moments[0].frame_index, tuple(tracks)
-        seen = candidates_of(decoded, image, frame_index, prompted)
-        policies, banks = [t.policy for t in tracks.values()], [t.bank for t in tracks.values()]
-        chosen, overruled = choose(seen, policies, banks, moments)
-        decoded = settle(decoded, overruled)
-        pointers = point(self.model, decoded, chosen)
-        self._observe("prompt_attended", frame_index, ids, decoded.attended_bchw)
-        self._observe("object_pointer", frame_index, ids, pointers)
-        found = {i: object_masks(decoded, n, chosen[n], pointers[n]) for n, i in enumerate(ids)}
+    def _decide(self, groups: Sequence[Group], moment: Moment) -> list[Entry]:
+        """Masks of all objects, in their order; the policies' branches become the objects' pathways."""
+        seen = {row: candidates for group in groups for row, candidates in zip(group.rows, group.seen, strict=True)}
+        branches: dict[int, Sequence[Branch]] = {}
+        for i, track in self.tracks.items():
+            if (i, 0) in seen:
+                of_paths = [seen[i, path] for path in range(len(track.banks))]
+                branches[i] = branches_of(track.policy, of_paths, track.banks, moment)
+                track.fork([branch.path for branch in branches[i]])
+        found: dict[Row, tuple[ObjectMasks, Candidates]] = {}
+        for group in groups:
+            found |= self._answer(group, branches, moment.frame_index)
+        return [
+            Entry(i, rank, self.tracks[i].banks[rank], *found[i, rank])
+            for i, chosen in branches.items()
+            for rank in range(len(chosen))
+        ]
+
+    def _answer(
+        self, group: Group, branches: Mapping[int, Sequence[Branch]], frame_index: int
+    ) -> dict[Row, tuple[ObjectMasks, Candidates]]:
+        """What of a group goes on, and what it was chosen from."""
+        self._observe("prompt_attended", frame_index, tuple(i for i, _ in group.rows), group.decoded.attended_bchw)
+        picks = group.picks(branches)
+        if not picks:
+            return {}
+        answers = answer(self.model, group, picks)
+        pointers = torch.stack([masks.pointer_c for masks in answers])
+        self._observe("object_pointer", frame_index, tuple(pick.row[0] for pick in picks), pointers)
         if self.options.fill_holes_px:
             area = self.options.fill_holes_px
-            found = {i: replace(m, mask_logits_hw=fill_holes(m.mask_logits_hw, area)) for i, m in found.items()}
-        return found, dict(zip(ids, seen, strict=True))
+            answers = [replace(m, mask_logits_hw=fill_holes(m.mask_logits_hw, area)) for m in answers]
+        return {pick.row: (masks, pick.seen) for pick, masks in zip(picks, answers, strict=True)}
 
     @staticmethod
     def _forget_clicks(track: ObjectTrack, frame_index: int) -> None:

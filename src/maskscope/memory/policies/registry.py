@@ -29,6 +29,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "gated": "maskscope.memory.policies.gated:GATED",
     "motion": "maskscope.memory.policies.motion:MOTION_AWARE",
     "distractor": "maskscope.memory.policies.distractor:DISTRACTOR",
+    "paths": "maskscope.memory.policies.paths:PATHS",
 }
 """Where each of our policies is defined; nothing is imported before it is asked for."""
 
