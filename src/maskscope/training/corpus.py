@@ -23,6 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from maskscope.errors import DatasetError
+from maskscope.palette import davis_palette
 from maskscope.training.checks import check_clip, matched
 from maskscope.training.store import ArrayStore, Pixels, open_store, write_store
 
@@ -140,7 +141,10 @@ def read_colour(path: Path) -> Pixels:
 
 
 def read_labels(path: Path) -> Pixels:
-    """(h, w) integer labels: of an indexed file its indices, of one with several equal channels the first."""
+    """(h, w) integer labels: the indices of an indexed file, the numbers that colours of DAVIS's palette stand for.
+
+    Of any other picture with several channels, the first.
+    """
     try:
         with Image.open(path) as image:
             labels = np.array(image if image.mode != "1" else image.convert("L"))
@@ -148,8 +152,19 @@ def read_labels(path: Path) -> Pixels:
         raise DatasetError(f"{path} is no mask that can be read ({error})", "remove it or copy it again") from None
     if labels.max(initial=0) > 255:
         raise DatasetError(f"{path} has label {labels.max()}, expected 255 at most", "save it with 8 bits")
-    plain: Pixels = (labels if labels.ndim == 2 else labels[..., 0]).astype(np.uint8)
-    return plain
+    if labels.ndim == 2:
+        return labels.astype(np.uint8)
+    return _of_palette(labels) if labels.shape[2] >= 3 else labels[..., 0].astype(np.uint8)
+
+
+def _of_palette(colours: Pixels) -> Pixels:
+    """Object numbers of a picture painted in the palette's colours; the first channel where it is not."""
+    codes = colours[..., :3].astype(np.int64) @ (65536, 256, 1)
+    number_of = {int(code): number for number, code in enumerate(davis_palette().astype(np.int64) @ (65536, 256, 1))}
+    present, places = np.unique(codes, return_inverse=True)
+    if any(int(code) not in number_of for code in present):
+        return colours[..., 0].astype(np.uint8)
+    return np.array([number_of[int(code)] for code in present], np.uint8)[places.reshape(codes.shape)]
 
 
 def _decode(root: Path) -> Iterator[tuple[str, Pixels]]:

@@ -62,3 +62,14 @@ def test_an_indexed_mask_is_read_by_its_indices(tmp_path: Path) -> None:
     image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
     image.save(tmp_path / "mask.png")
     np.testing.assert_array_equal(read_labels(tmp_path / "mask.png"), square(3, 2))
+
+
+def test_a_mask_painted_in_the_palette_is_read_by_its_colours(tmp_path: Path) -> None:
+    from PIL import Image
+
+    image = Image.fromarray(square(3, 2), "P")
+    image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    image.convert("RGBA").save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "mask.png"), square(3, 2))
+    Image.fromarray(square(3, 2) * 100).convert("RGB").save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "grey.png"), square(3, 2) * 100)
