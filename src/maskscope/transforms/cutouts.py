@@ -72,7 +72,7 @@ def grouped(cutout: Bytes, rows: int, columns: int, rng: np.random.Generator) ->
             part[..., :3] += np.clip(one[..., :3] * np.float32(rng.uniform(0.9, 1.08)), 0, 255) * cover
             part[..., 3:] += 255 * cover
     group[..., :3] /= np.maximum(group[..., 3:] / 255, 1e-3)
-    return _without_gaps(np.asarray(np.rint(np.clip(group, 0, 255)), np.uint8), 0.12 * min(height, width))
+    return _without_gaps(np.asarray(np.rint(np.clip(group, 0, 255)), np.uint8), 0.08 * min(height, width))
 
 
 def _without_gaps(group: Bytes, radius_px: float) -> Bytes:

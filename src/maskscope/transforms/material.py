@@ -25,6 +25,7 @@ _LANDSCAPE_ROWS_PX: Final = 320  # drawn at most; a larger picture is enlarged f
 _LEAST_ROWS_PX: Final = 64
 _BUSHES: Final = 0.25  # share of bushes among made-up cut-outs
 _TRIES: Final = 8  # frames looked at for an object that is large enough and whole
+_LEAST_PART: Final = 0.9  # of an object, for its largest part to stand for it: else something is in front of it
 _LEAST_AREA: Final = 0.004  # of the picture, for an object worth cutting out
 
 
@@ -116,8 +117,9 @@ class ClipMaterial:
             labels = labels[labels > 0]
             if not len(labels):
                 continue
-            mask = largest_part(np.asarray(frame.visible_hw == rng.choice(labels)))
-            if mask.mean() < _LEAST_AREA or _cropped(mask):
+            seen = np.asarray(frame.visible_hw == rng.choice(labels))
+            mask = largest_part(seen)
+            if mask.mean() < _LEAST_AREA or mask.sum() < _LEAST_PART * seen.sum() or _cropped(mask):
                 continue
             cut = cut_out(frame.image_hwc, mask)
             stretch = np.array(size_hw) / cut.shape[:2]

@@ -274,10 +274,12 @@ def _piece(
 
 
 def _likeness(clip: Clip, track: TargetTrack, rng: np.random.Generator) -> tuple[Bytes, dict[str, Any]]:
-    """The target's picture from a frame where it is large and whole, mirrored and slightly recoloured."""
+    """The target's picture from a frame where it is large, compact and whole, mirrored and slightly recoloured."""
     height, width = track.size_hw
     inside = (track.boxes[:, :2] > 0).all(axis=1) & (track.boxes[:, 2] < width) & (track.boxes[:, 3] < height)
-    worth = track.areas_px * np.where(inside, 1.0, 0.25)
+    # Compact poses hide more and need no group: the area counts once more over its box.
+    boxes_px = np.maximum(np.prod(track.boxes[:, 2:] - track.boxes[:, :2], axis=1), 1)
+    worth = track.areas_px * (track.areas_px / boxes_px) * np.where(inside, 1.0, 0.25)
     largest = np.argsort(-worth, kind="stable")[:_LIKE_FRAMES]
     chosen = int(rng.choice(largest[worth[largest] > 0.5 * worth.max()]))
     hue_deg, light = float(rng.choice([-1, 1]) * rng.uniform(8, 16)), float(rng.uniform(0.92, 1.08))
@@ -335,5 +337,6 @@ def _arranged(count: int, tallness: float, track: TargetTrack, held: range) -> t
     wide, high = np.nanmedian(track.extents()[held.start : held.stop], axis=0)
     wanted = high / wide / tallness
     pairs = [(rows, count // rows) for rows in range(1, count + 1) if count % rows == 0]
+    pairs = [(rows, columns) for rows, columns in pairs if max(rows, columns) <= 2 * min(rows, columns)]  # no towers
     shapes = [(1 + GROUP_STEP[0] * (rows - 1)) / (1 + GROUP_STEP[1] * (columns - 1)) for rows, columns in pairs]
     return pairs[int(np.argmin([abs(np.log(shape / wanted)) for shape in shapes]))]
