@@ -44,6 +44,9 @@ Examples:
   images, a mask for the first, and a larger model (downloaded once):
   maskscope track frames/ --mask first.png --model sam2.1-hiera-tiny
 \b
+  with another memory, and one of its settings:
+  maskscope track dog.mp4 --point 320,180 --policy gated:patience=48
+\b
   marked on frame 50, followed to the end and to the beginning:
   maskscope track dog.mp4 --point 410,150 --frame 50 --both
 """
@@ -108,7 +111,12 @@ def track(
         ),
     ] = "compact",
     policy: Annotated[
-        str, typer.Option(metavar="NAME", help="What is remembered; stock is SAM 2.", rich_help_panel=_MODEL)
+        str,
+        typer.Option(
+            metavar="NAME[:key=value,...]",
+            help="What is remembered, see `maskscope policies`; stock is SAM 2.",
+            rich_help_panel=_MODEL,
+        ),
     ] = "stock",
     device: Annotated[
         str | None,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from types import UnionType
@@ -12,6 +14,16 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from maskscope.errors import SettingError
 from maskscope.memory.policy import MemoryPolicy, PolicyFactory
 from maskscope.model.config import MemoryConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing a policy can be told: its name, its default as text, and what it means, with its unit."""
+
+    name: str
+    default: str
+    meaning: str
+
 
 Settings = TypeVar("Settings")
 
@@ -38,6 +50,17 @@ class PolicyKind:
     source: str
     build: Callable[[MemoryConfig, Any], MemoryPolicy]
     settings: type = field(default=NoSettings)
+
+    def describe(self) -> list[Setting]:
+        """What can be told, in the order of the dataclass."""
+        meanings: dict[str, str] = {}
+        for owner in reversed(self.settings.__mro__):
+            meanings |= _attributes(owner.__doc__ or "")
+        defaults = self.settings()
+        return [
+            Setting(f.name, str(getattr(defaults, f.name)), meanings.get(f.name, ""))
+            for f in fields(self.settings)  # a dataclass, which `type` cannot say
+        ]
 
     def factory(self, settings: object | None = None) -> PolicyFactory:
         """What makes one policy for each object, with these settings or the defaults."""
@@ -95,6 +118,8 @@ def _value(text: str, hint: Any, where: str) -> Any:
         remedy = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(choices)}"
         raise SettingError(f"{where} is {text!r}", remedy)
     if isinstance(hint, UnionType):
+        if text.lower() == "none":
+            return None
         hint = next(kind for kind in get_args(hint) if kind is not type(None))
     if hint is bool:
         known = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -106,3 +131,16 @@ def _value(text: str, hint: Any, where: str) -> Any:
         return hint(text)
     except ValueError:
         raise SettingError(f"{where} is {text!r}, expected {kind}", f"for example {where.split(': ')[-1]}=1") from None
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    """Names and meanings in the "Attributes:" of a docstring."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in inspect.cleandoc(docstring).partition("Attributes:\n")[2].splitlines():
+        new = re.match(r" {4}(\w+): (.*)", line)
+        if new:
+            name, found[new[1]] = new[1], new[2]
+        elif name and line.startswith(" " * 8):
+            found[name] += f" {line.strip()}"
+    return found

@@ -43,7 +43,7 @@ class TrackOptions:
         device: PyTorch's name of it; None is the GPU if there is one, else the CPU.
         precision: of the heavy parts; `auto` is bfloat16 where that is measured to be faster.
         image_size: (height, width) of the model's input in multiples of 32; None is what the model was trained with.
-        policy: name of a memory policy.
+        policy: memory policy, NAME or NAME:key=value,... as in "gated:warm_up=8"; see `maskscope policies`.
         frame: number of the frame that the prompts are for.
         direction: from there towards the end, towards the beginning, or both.
         max_frames: at most so many frames in each direction, the prompted one included; of a live stream those that

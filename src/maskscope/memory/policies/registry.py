@@ -4,12 +4,15 @@ A package adds policies with entry points that name a `PolicyKind`, in its `pypr
 
     [project.entry-points."maskscope.policies"]
     doubting = "my_package.doubting:DOUBTING"
+
+A program adds one for itself with `add`.
 """
 
 from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
@@ -34,9 +37,25 @@ BUILT_IN: Final[Mapping[str, str]] = {
 """Where each of our policies is defined; nothing is imported before it is asked for."""
 
 
+_added: dict[str, PolicyKind] = {}
+
+
+def add(kind: PolicyKind) -> None:
+    """Let a policy of this program's own be asked for by its name; again replaces it.
+
+    Raises:
+        SettingError: the name is one of ours or of another package.
+    """
+    if kind.name in BUILT_IN or kind.name in _others():
+        raise SettingError(f"a policy is called {kind.name!r} already", "give yours another name")
+    if not re.fullmatch(r"[\w-]+", kind.name):
+        raise SettingError(f"a policy is called {kind.name!r}", "a name has letters, digits, - and _")
+    _added[kind.name] = kind
+
+
 def policy_names() -> tuple[str, ...]:
-    """What can be asked for: ours in the order of the documentation, then those of other packages by name."""
-    return (*BUILT_IN, *sorted(_others()))
+    """What can be asked for: ours in the order of the documentation, then those of other packages and added ones."""
+    return (*BUILT_IN, *sorted({*_others(), *_added}))
 
 
 def kind(name: str) -> PolicyKind:
@@ -49,6 +68,8 @@ def kind(name: str) -> PolicyKind:
         module, _, constant = BUILT_IN[name].partition(":")
         ours: PolicyKind = getattr(import_module(module), constant)
         return ours
+    if name in _added:
+        return _added[name]
     if name not in _others():
         near = difflib.get_close_matches(name, policy_names(), n=3)
         raise SettingError(
@@ -105,7 +126,7 @@ def _load(point: EntryPoint) -> PolicyKind:
         ) from error
     if not isinstance(loaded, PolicyKind):
         raise SettingError(
-            f"the policy {point.name!r} of {package} is a {type(loaded).__name__}, expected a PolicyKind",
+            f"the policy {point.name!r} of {package} is no PolicyKind but {type(loaded).__name__}",
             f"update or remove {package}",
         )
     if loaded.name != point.name:
