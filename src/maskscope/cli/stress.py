@@ -27,8 +27,9 @@ Measure what harder clips cost a tracker: families of transformations x severiti
 Each clip is transformed as it is tracked, given by the first mask of each object, and scored; nothing but results is \
 written. The table says what is left of the clean score (retention, with the interval of 95 % over clips), and how the \
 rest is lost: miss (nothing found), drift (something else found), halluc (something found where the object is not). \
-"visible" is retention over the frames that show the object. A family's last line is the mean over severities, with \
-the first severity at which retention is below 0.8.
+"matched" compares the same moments with and without transformation, where the object is seen: what frames left out, \
+foreign frames and hidden objects do to an average is not in it. A family's last line is the mean over severities, \
+with the first severity at which retention is below 0.8.
 
 Every result is kept in DIR under a name made of all that decides it. Ctrl-C stops, and so does anything worse: the \
 same command goes on, a larger grid computes only what is new, and several processes may share DIR. Jobs that fail are \
@@ -241,7 +242,7 @@ def table(rows: Sequence[StressRow]) -> str:
             else [f"model {tracker[0]}, policy {tracker[1]}, protocol {tracker[2]}"]
         )
         width = max(len("family"), *(len(row.family or "clean") for row in mine))
-        head = f"{'family':<{width}} {'sev':>4} {'clips':>5} {'J&F':>6} {'retention':>9} {'95 %':>14} {'visible':>7}"
+        head = f"{'family':<{width}} {'sev':>4} {'clips':>5} {'J&F':>6} {'retention':>9} {'95 %':>14} {'matched':>7}"
         head += f" {'miss':>6} {'drift':>6} {'halluc':>6} {'strength':>8}"
         lines += [head, "-" * len(head)]
         for row in mine:
@@ -249,7 +250,7 @@ def table(rows: Sequence[StressRow]) -> str:
             ends = f"[{_cell(row.retention_low)}, {_cell(row.retention_high)}]" if row.retention is not None else ""
             strength = "" if row.strength is None else f"{row.strength:.3g}"
             line = f"{row.family or 'clean':<{width}} {severity:>4} {row.clips:>5} {_cell(row.score):>6}"
-            line += f" {_cell(row.retention):>9} {ends:>14} {_cell(row.visible_retention):>7}"
+            line += f" {_cell(row.retention):>9} {ends:>14} {_cell(row.matched_retention):>7}"
             line += f" {_cell(row.miss):>6} {_cell(row.drift):>6} {_cell(row.hallucination):>6} {strength:>8}"
             if row.severity is None and row.retention is not None:
                 line += "  holds" if row.breaking is None else f"  breaks at {row.breaking}"

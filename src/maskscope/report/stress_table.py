@@ -22,31 +22,49 @@ CLEAN: Final = ""
 ORDER: Final = ("occlusion", "illumination", "speed", "viewpoint", "interjection", "corruption")
 """Of families in tables and figures; others follow by name."""
 
-_OBJECTS: Final = """
-    with kept as (
-        select * from read_parquet($files) where object is not null
-    ), frames as (
-        select model, policy, protocol, family, severity, seed, clip, object, frame,
-            max(value) filter (metric = 'j') as j,
-            coalesce(max(value) filter (metric = 'f_adaptive'), max(value) filter (metric = 'f')) as f,
-            any_value(state) filter (metric = 'outcome') as outcome
-        from kept where frame is not null and metric in ('j', 'f', 'f_adaptive', 'outcome')
-        group by all
-    ), runs as (
+_FRAMES: Final = """
+    select run, model, policy, protocol, family, severity, seed, clip, object, frame,
+        max(value) filter (metric = 'j') as j,
+        coalesce(max(value) filter (metric = 'f_adaptive'), max(value) filter (metric = 'f')) as f,
+        any_value(state) filter (metric = 'outcome') as outcome
+    from read_parquet($files)
+    where object is not null and frame is not null and metric in ('j', 'f', 'f_adaptive', 'outcome')
+    group by all
+"""
+
+_OBJECTS: Final = f"""
+    with frames as ({_FRAMES}), runs as (
         select model, policy, protocol, family, severity, seed, clip, object,
             (avg(j) + avg(f)) / 2 as score,
-            avg((j + f) / 2) filter (outcome in ('hit', 'miss', 'drift')) as visible_score,
             avg((outcome = 'miss')::int) as miss,
             avg((outcome = 'drift')::int) as drift,
             avg((outcome = 'hallucination')::int) as hallucination
         from frames group by all
     )
     select model, policy, protocol, family, severity, clip, object, avg(score) as score,
-        avg(visible_score) as visible_score, avg(miss) as miss, avg(drift) as drift,
-        avg(hallucination) as hallucination
+        avg(miss) as miss, avg(drift) as drift, avg(hallucination) as hallucination
     from runs group by all order by all
 """
 """Each object under each condition, averaged over seeds."""
+
+_MATCHED: Final = f"""
+    with frames as ({_FRAMES}), moments as (
+        select run, frame, round(value)::int as moment
+        from read_parquet($files) where metric = 'source_time' and value is not null
+    ), objects as (
+        select f.model, f.policy, f.protocol, f.family, f.severity, f.clip, f.object,
+            avg((f.j + f.f) / 2) as score, avg((c.j + c.f) / 2) as clean
+        from frames f
+        join moments m on m.run = f.run and m.frame = f.frame
+        join frames c on c.family = '' and c.model = f.model and c.policy = f.policy and c.protocol = f.protocol
+            and c.clip = f.clip and c.object = f.object and c.frame = m.moment
+        where f.family <> '' and f.outcome in ('hit', 'miss', 'drift')
+        group by all
+    )
+    select model, policy, protocol, family, severity, avg(score) as score, avg(clean) as clean
+    from objects group by all
+"""
+"""The same moments of the source, where the transformed frame shows the object: transformed and clean."""
 
 _STRENGTHS: Final = """
     select model, policy, family, severity, avg(value) as strength
@@ -77,8 +95,9 @@ class StressRow:
         drop: clean score less score.
         drop_low: lower end.
         drop_high: upper end.
-        visible_score: mean of J and F over the frames that show the object.
-        visible_retention: the same over that of clean clips.
+        matched_score: mean of J and F over the frames that show the object and a moment that counts in the clean clip.
+        matched_retention: that over the clean score of the same moments: what frames left out, foreign frames and
+            hidden objects do to the average is not in it.
         miss: share of the frames that count on which the object is there and nothing was predicted.
         drift: share on which the prediction was elsewhere.
         hallucination: share on which the object is not there and something was predicted.
@@ -102,8 +121,8 @@ class StressRow:
     drop: float | None = None
     drop_low: float | None = None
     drop_high: float | None = None
-    visible_score: float | None = None
-    visible_retention: float | None = None
+    matched_score: float | None = None
+    matched_retention: float | None = None
     miss: float | None = None
     drift: float | None = None
     hallucination: float | None = None
@@ -125,8 +144,9 @@ def stress_rows(files: Iterable[Path | str], bootstrap: Bootstrap | None = None)
     paths = [str(path) for path in files]
     for path in paths:
         read_facts(path)
-    objects, strengths = _query(_OBJECTS, paths), _query(_STRENGTHS, paths)
+    objects, strengths, matched = (_query(text, paths) for text in (_OBJECTS, _STRENGTHS, _MATCHED))
     realised = {(s["model"], s["policy"], s["family"], s["severity"]): s["strength"] for s in strengths}
+    pairs = {(m["model"], m["policy"], m["protocol"], m["family"], m["severity"]): m for m in matched}
     rows: list[StressRow] = []
     for tracker in dict.fromkeys((each["model"], each["policy"], each["protocol"]) for each in objects):
         mine = [each for each in objects if (each["model"], each["policy"], each["protocol"]) == tracker]
@@ -137,8 +157,8 @@ def stress_rows(files: Iterable[Path | str], bootstrap: Bootstrap | None = None)
         rows.append(_clean_row(tracker, clean))
         for family, by_severity in sorted(cells.items(), key=lambda item: family_rank(item[0])):
             for row in _family_rows(tracker, family, clean, by_severity, bootstrap):
-                strength = realised.get((*tracker[:2], family, row.severity))
-                rows.append(row if strength is None else _with(row, strength=strength))
+                row = _with(row, strength=realised.get((*tracker[:2], family, row.severity)))
+                rows.append(_with_matched(row, pairs.get((*tracker, family, row.severity))))
     return rows
 
 
@@ -159,7 +179,7 @@ def _query(text: str, paths: Sequence[str]) -> list[dict[str, Any]]:
 def _clean_row(tracker: tuple[str, str, str], clean: Sequence[dict[str, Any]]) -> StressRow:
     clips = {each["clip"] for each in clean}
     row = StressRow(*tracker, CLEAN, 0, len(clean), len(clips), score=_mean(clean, "score"))
-    return _with(row, visible_score=_mean(clean, "visible_score"), **_failures(clean))
+    return _with(row, **_failures(clean))
 
 
 def _family_rows(
@@ -170,24 +190,16 @@ def _family_rows(
     bootstrap: Bootstrap | None,
 ) -> list[StressRow]:
     """A row for each severity, and the one over all."""
-    found = _compare(clean, by_severity, "score", bootstrap)
-    visible = _compare(clean, by_severity, "visible_score", bootstrap)
+    found = _compare(clean, by_severity, bootstrap)
     rows = []
     for severity, cell in sorted(by_severity.items()):
         row = StressRow(*tracker, family, severity, len(cell), len({each["clip"] for each in cell}))
-        row = _with(row, score=_mean(cell, "score"), visible_score=_mean(cell, "visible_score"), **_failures(cell))
+        row = _with(row, score=_mean(cell, "score"), **_failures(cell))
         if found is not None:
             place = found.severities.index(severity)
             row = _with(row, objects=found.num_objects, clips=found.num_clips)
             row = _with(row, **_ends("score", found.score[place]), **_ends("retention", found.retention[place]))
             row = _with(row, **_ends("drop", found.drop[place]))
-        if visible is not None:
-            place = visible.severities.index(severity)
-            row = _with(
-                row,
-                visible_score=visible.score[place].estimate,
-                visible_retention=visible.retention[place].estimate,
-            )
         rows.append(row)
     failures = {name: _average([getattr(row, name) for row in rows]) for name in ("miss", "drift", "hallucination")}
     total = _with(StressRow(*tracker, family, None, 0, 0), **failures)
@@ -195,40 +207,33 @@ def _family_rows(
         total = _with(total, objects=found.num_objects, clips=found.num_clips, breaking=found.breaking.estimate)
         total = _with(total, **_ends("score", found.mean_score), **_ends("retention", found.mean_retention))
         total = _with(total, **_ends("drop", found.mean_drop))
-    if visible is not None:
-        total = _with(
-            total,
-            visible_score=visible.mean_score.estimate,
-            visible_retention=visible.mean_retention.estimate,
-        )
     return [*rows, total]
 
 
 def _compare(
     clean: Sequence[dict[str, Any]],
     by_severity: dict[int, list[dict[str, Any]]],
-    measure: str,
     bootstrap: Bootstrap | None,
 ) -> Robustness | None:
     """None where nothing can be compared, such as before the clean clips are done."""
-    harder = {severity: _scores(cell, measure) for severity, cell in by_severity.items()}
-    first = _scores(clean, measure)
-    if measure != "score":  # who is left out has been said of the score
-        kept = set(first).intersection(*harder.values())
-        first, harder = _only(first, kept), {severity: _only(cell, kept) for severity, cell in harder.items()}
     try:
-        return robustness(first, harder, bootstrap)
+        return robustness(
+            _scores(clean), {severity: _scores(cell) for severity, cell in by_severity.items()}, bootstrap
+        )
     except MaskscopeError as error:
         log.info("%s", error)
         return None
 
 
-def _scores(cell: Sequence[dict[str, Any]], measure: str) -> Scores:
-    return {(each["clip"], each["object"]): each[measure] for each in cell if each[measure] is not None}
+def _scores(cell: Sequence[dict[str, Any]]) -> Scores:
+    return {(each["clip"], each["object"]): each["score"] for each in cell}
 
 
-def _only(scores: Scores, kept: set[tuple[str, int]]) -> Scores:
-    return {key: score for key, score in scores.items() if key in kept}
+def _with_matched(row: StressRow, pair: dict[str, Any] | None) -> StressRow:
+    if pair is None:
+        return row
+    retention = pair["score"] / pair["clean"] if pair["clean"] > 0 else None
+    return _with(row, matched_score=pair["score"], matched_retention=retention)
 
 
 def _failures(cell: Sequence[dict[str, Any]]) -> dict[str, float | None]:

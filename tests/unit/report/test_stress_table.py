@@ -80,8 +80,26 @@ def test_failures_are_shares_of_the_frames_that_count(files: list[Path]) -> None
     assert four.drift == pytest.approx((0.25 / 2 + 0.5) / 2)
     assert four.hallucination == pytest.approx((0.25 / 2 + 0) / 2)
     assert mean.miss == pytest.approx(((one.miss or 0) + (four.miss or 0)) / 2)
-    assert four.visible_score == pytest.approx(((0.05 + 0) / 2 + 0.45) / 2), "absence and hallucination left out"
     assert (one.strength, four.strength) == (0.25, None)
+
+
+def test_matched_retention_is_of_the_same_moments(tmp_path: Path) -> None:
+    """Every second frame is left out and one is foreign: what they did to the clean average does not count."""
+    place = {"family": "speed", "severity": 2, "run": "fast"}
+    rows = [
+        *frames("a", 1, HIT, DRIFT, HIT, DRIFT, HIT, run="clean"),
+        *frames("a", 1, (0.5, 0.3, "hit"), EMPTY, (0.3, 0.5, "hit"), MISS, GHOST, **place),
+    ]
+    where = {"clip": "a", "model": "m", "policy": "stock"} | place
+    for t, moment in enumerate((0.0, 1.2, None, 2.8, 7.0, 5.0)):
+        told = {"state": "foreign"} if moment is None else {"value": moment}
+        rows.append(Record(**where, metric="source_time", frame=t, **told))  # type: ignore[arg-type]
+    write_records(rows, tmp_path / "a.parquet")
+    _, row, mean = stress_rows([tmp_path / "a.parquet"], QUICK)
+    assert row.matched_score == pytest.approx((0.4 + 0.4) / 2), "frames 1 and 3; 4 has no clean one, 5 no object"
+    assert row.matched_retention == pytest.approx(0.4 / 0.8)
+    assert row.retention == pytest.approx(((0.4 + 1 + 0.4) / 5) / ((3 * 0.8 + 2 * 0.1) / 5))
+    assert mean.matched_retention is None
 
 
 def test_trackers_are_apart(tmp_path: Path, files: list[Path]) -> None:
