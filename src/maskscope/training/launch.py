@@ -91,7 +91,7 @@ def train(
         return _work(Team(), recipe, options, device, watch, stop)
     if device.type != "cpu":
         raise SettingError(f"{processes} processes on one {device.type}", "use torchrun for several GPUs")
-    open_corpus(options.data, options.cache)  # decoded once, before several processes want it
+    open_corpus(options.data, options.cache)  # before others are started, so that bad data is told at once
     with _others(processes, recipe, options):
         return _work(Team(0, processes), recipe, options, device, watch, stop)
 
@@ -133,6 +133,9 @@ def _work(
     if team.size > 1 and device.type == "cpu":
         torch.set_num_threads(1)  # see `maskscope.training.team`
     with joined(team, device):
+        if team.leads:
+            open_corpus(options.data, options.cache)  # decoded once, before the others want it
+        team.meet(device)
         corpus = open_corpus(options.data, options.cache)
         model = new_model(recipe, corpus).to(device)
         held_out, size = held_out_sequences(corpus), stretches(recipe)[-1].phase.size_hw

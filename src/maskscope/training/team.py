@@ -28,6 +28,11 @@ class Team:
         """Whether this process writes files and validates."""
         return self.rank == 0
 
+    def meet(self, device: torch.device) -> None:
+        """Wait until every process of the team is here."""
+        if self.size > 1:
+            dist.all_reduce(torch.zeros(1, device=device))
+
     def average(self, parameters: Iterable[nn.Parameter], numbers: Tensor) -> Tensor:
         """Average gradients in place over the team, and a few numbers with them.
 
