@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import davis_folder
@@ -20,6 +21,7 @@ from maskscope.cli.main import app
 from maskscope.cli.stress import split_policies
 from maskscope.model.checkpoints import save_checkpoint
 from maskscope.records import read_records
+from maskscope.report.stress_table import stress_rows
 from random_models import random_model
 
 FRAMES = 6
@@ -89,6 +91,8 @@ def test_it_leaves_records_a_table_and_a_figure(whole: Path, place: Path) -> Non
     said = json.loads((whole / "summary.json").read_text())
     assert (said["failed"], said["left"], said["jobs"]) == ({}, 0, JOBS)
     assert said["request"]["model"]["name"] == "small"
+    again = [asdict(row) for row in stress_rows([whole / "records.parquet"])]
+    assert again == said["rows"], "the one file is enough to make the table anew"
     assert str(place) not in json.dumps(said["request"]), "where things lie decides nothing"
 
 
