@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ CLEAN: Final = ""
 
 ORDER: Final = ("occlusion", "illumination", "speed", "viewpoint", "interjection", "corruption")
 """Of families in tables and figures; others follow by name."""
+
+_DIGITS: Final = 9
 
 _FRAMES: Final = """
     select run, model, policy, protocol, family, severity, seed, clip, object, frame,
@@ -159,7 +161,7 @@ def stress_rows(files: Iterable[Path | str], bootstrap: Bootstrap | None = None)
             for row in _family_rows(tracker, family, clean, by_severity, bootstrap):
                 row = _with(row, strength=realised.get((*tracker[:2], family, row.severity)))
                 rows.append(_with_matched(row, pairs.get((*tracker, family, row.severity))))
-    return rows
+    return [_rounded(row) for row in rows]
 
 
 def family_rank(family: str) -> tuple[int, str]:
@@ -234,6 +236,12 @@ def _with_matched(row: StressRow, pair: dict[str, Any] | None) -> StressRow:
         return row
     retention = pair["score"] / pair["clean"] if pair["clean"] > 0 else None
     return _with(row, matched_score=pair["score"], matched_retention=retention)
+
+
+def _rounded(row: StressRow) -> StressRow:
+    """Without the last bits, which depend on the order in which several threads have added."""
+    numbers = {name: round(value, _DIGITS) for name, value in asdict(row).items() if isinstance(value, float)}
+    return _with(row, **numbers)
 
 
 def _failures(cell: Sequence[dict[str, Any]]) -> dict[str, float | None]:
