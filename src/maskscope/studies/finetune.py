@@ -12,24 +12,18 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from maskscope.assets import demo_clip
 from maskscope.data.dataset import AnnotatedSequence
 from maskscope.data.output import new_file, writing
-from maskscope.data.source import VideoSource
-from maskscope.data.video import open_video
 from maskscope.errors import DatasetError, SettingError
 from maskscope.evaluate.statistics import Interval
 from maskscope.model.checkpoints import load_model, locate, read_checkpoint, save_checkpoint
 from maskscope.model.precision import preferred_dtype
 from maskscope.model.presets import with_image_size
 from maskscope.model.sam2 import SAM2
+from maskscope.studies.bundled_clip import BundledClip
 from maskscope.studies.folder_lock import folder_lock
 from maskscope.studies.held_out import Scores, Split, change, interval, score_clip, split
 from maskscope.tracking.picture import SIDE_MULTIPLE, input_size
@@ -210,7 +204,7 @@ def _judged(
     options: FineTuneOptions,
     scoring: Callable[[str, int, int], None],
 ) -> FineTuneResult:
-    bundled = LabelledClip(_Bundled(), tuple(range(0, len(demo_clip().masks), BUNDLED_STEP)))
+    bundled = LabelledClip(BundledClip(), tuple(range(0, BundledClip().num_frames, BUNDLED_STEP)))
     return FineTuneResult(
         path,
         options.steps,
@@ -286,49 +280,3 @@ def _write(averaged: SAM2, options: FineTuneOptions, result: FineTuneResult) -> 
         "bundled_j_and_f_change": str(result.bundled.change),
     }
     save_checkpoint(model, result.path, {**base.metadata, **facts})
-
-
-class _Bundled:
-    """The bundled clip as an annotated sequence."""
-
-    name = "bundled"
-    fps = None
-    prompts_only = False
-
-    @cached_property
-    def _video(self) -> VideoSource:
-        return open_video(demo_clip().video_path)
-
-    @cached_property
-    def _labels(self) -> NDArray[np.uint8]:
-        return demo_clip().masks
-
-    @property
-    def num_frames(self) -> int:
-        return len(self._labels)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._labels.shape[1], self._labels.shape[2]
-
-    @property
-    def annotated_frames(self) -> Sequence[int]:
-        return range(self.num_frames)
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        return demo_clip().object_ids
-
-    @property
-    def first_frames(self) -> dict[int, int]:
-        return dict.fromkeys(self.object_ids, 0)
-
-    def frame(self, index: int) -> NDArray[np.uint8]:
-        return self._video[index]
-
-    def masks(self, index: int) -> NDArray[np.uint8]:
-        labels: NDArray[np.uint8] = self._labels[index]
-        return labels
-
-    def object_masks(self, index: int) -> dict[int, NDArray[np.bool_]]:
-        return {i: self._labels[index] == i for i in self.object_ids}

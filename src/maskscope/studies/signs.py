@@ -154,7 +154,7 @@ class _Pass:
         """Unit mean of the embedding inside a mask; zero for an empty one."""
         assert self._embedding is not None, "objects were tracked without an image"
         embedding = self._embedding[0].float()
-        weights = F.adaptive_avg_pool2d(inside_hw.float()[None, None], embedding.shape[-2:])[0, 0]
+        weights = F.adaptive_avg_pool2d(inside_hw.float()[None, None], (embedding.shape[-2], embedding.shape[-1]))[0, 0]
         look: NDArray[np.float32] = F.normalize((embedding * weights).sum((-1, -2)), dim=0).cpu().numpy()
         return look
 

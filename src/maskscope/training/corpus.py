@@ -163,7 +163,7 @@ def _of_palette(colours: Pixels) -> Pixels:
     number_of = {int(code): number for number, code in enumerate(davis_palette().astype(np.int64) @ (65536, 256, 1))}
     present, places = np.unique(codes, return_inverse=True)
     if any(int(code) not in number_of for code in present):
-        return colours[..., 0].astype(np.uint8)
+        return np.asarray(colours[..., 0], dtype=np.uint8)
     return np.array([number_of[int(code)] for code in present], np.uint8)[places.reshape(codes.shape)]
 
 
