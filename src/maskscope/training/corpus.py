@@ -164,7 +164,8 @@ def _of_palette(colours: Pixels) -> Pixels:
     present, places = np.unique(codes, return_inverse=True)
     if any(int(code) not in number_of for code in present):
         return np.asarray(colours[..., 0], dtype=np.uint8)
-    return np.array([number_of[int(code)] for code in present], np.uint8)[places.reshape(codes.shape)]
+    numbers: Pixels = np.array([number_of[int(code)] for code in present], np.uint8)
+    return np.asarray(numbers[places.reshape(codes.shape)], dtype=np.uint8)
 
 
 def _decode(root: Path) -> Iterator[tuple[str, Pixels]]:
