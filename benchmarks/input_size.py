@@ -24,7 +24,7 @@ from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.tracker import Tracker
 from maskscope.training.corpus import HELD_OUT
 
-SIZES = ((224, 384), (288, 512), (352, 640), (416, 736))
+SIZES = ((288, 512), (352, 640), (416, 736))
 SCENES = ((11, 1, "none"), (12, 2, "none"), (13, 2, "partial"), (14, 1, "partial"))  # seed, animals, occlusion
 
 Clip = tuple[str, list[np.ndarray], list[np.ndarray]]  # name, frames, label maps

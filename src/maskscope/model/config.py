@@ -81,6 +81,7 @@ class MaskDecoderConfig:
     stability_delta: float = 0.05
     stability_threshold: float = 0.98
     fallback_by_stability: bool = True  # an unstable single mask gives way to the best of the multimasks
+    refine_blocks: int = 0  # 3 x 3 residual blocks on each upscaled map; SAM 2 has none
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,27 @@ class TwoWayTransformer(nn.Module):
         return self.norm_final_attn(x), image
 
 
+class RefineBlock(nn.Module):
+    """3 x 3 convolutions added to a map; begins as the identity.
+
+    SAM 2 upscales every stride-16 token to its own 4 x 4 pixels, and neighbours meet only in the trunk. Hiera's finest
+    maps can afford that; a compact trunk's cannot, and outlines come out in squares.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(dim, 2 * dim, kernel_size=3, padding=1)
+        self.gather = nn.Conv2d(2 * dim, dim, kernel_size=3, padding=1)
+        nn.init.zeros_(self.gather.weight)
+        if self.gather.bias is not None:
+            nn.init.zeros_(self.gather.bias)
+
+    def forward(self, x_bchw: Tensor) -> Tensor:
+        """(b, dim, h, w) -> the same."""
+        out: Tensor = x_bchw + self.gather(F.gelu(self.spread(x_bchw)))
+        return out
+
+
 class MaskDecoder(nn.Module):
     """One mask or `num_multimasks` candidates, predicted IoU of each, and whether the object is visible."""
 
@@ -92,6 +113,8 @@ class MaskDecoder(nn.Module):
         )
         self.conv_s0 = nn.Conv2d(dim, dim // 8, kernel_size=1)
         self.conv_s1 = nn.Conv2d(dim, dim // 4, kernel_size=1)
+        self.refine_middle = nn.Sequential(*(RefineBlock(dim // 4) for _ in range(part.refine_blocks)))
+        self.refine_fine = nn.Sequential(*(RefineBlock(dim // 8) for _ in range(part.refine_blocks)))
         self.output_hypernetworks_mlps = nn.ModuleList(MLP(dim, dim, dim // 8, 3) for _ in range(num_masks))
         self.iou_prediction_head = MLP(dim, part.iou_hidden_dim, num_masks, part.iou_hidden_layers)
         self.pred_obj_score_head = MLP(dim, dim, 1, 3)
@@ -135,8 +158,8 @@ class MaskDecoder(nn.Module):
         attended_bchw = attended.transpose(1, 2).reshape(b, -1, h, w)
 
         up1, norm, gelu, up2, _ = self.output_upscaling
-        upscaled = gelu(norm(up1(attended_bchw) + image.middle_bchw))
-        upscaled = gelu(up2(upscaled) + image.fine_bchw)
+        upscaled = self.refine_middle(gelu(norm(up1(attended_bchw) + image.middle_bchw)))
+        upscaled = self.refine_fine(gelu(up2(upscaled) + image.fine_bchw))
 
         heads = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
         logits = torch.einsum("bmc,bchw->bmhw", torch.stack(heads, dim=1), upscaled)

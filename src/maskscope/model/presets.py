@@ -35,11 +35,11 @@ _SAM2_MEMORY: Final = MemoryConfig(
 
 COMPACT: Final = SAM2Config(
     trunk=EfficientNetLiteConfig(),
-    image_size=(352, 640),
+    image_size=(416, 736),
     follow_aspect=True,
     dim=128,
     memory_attention=MemoryAttentionConfig(num_layers=2, hidden_dim=512, dropout=0.0),
-    mask_decoder=MaskDecoderConfig(hidden_dim=512, iou_hidden_dim=128),
+    mask_decoder=MaskDecoderConfig(hidden_dim=512, iou_hidden_dim=128, refine_blocks=2),
     memory=MemoryConfig(),
     family="compact",
 )
