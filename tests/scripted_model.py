@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +81,26 @@ def box_mask(box: Box, size: int = SIZE) -> npt.NDArray[np.bool_]:
     return mask
 
 
+@lru_cache(maxsize=1024)
+def _embedding(shown: Shown) -> Tensor:
+    """(CHANNELS, GRID, GRID)."""
+    embedding = torch.tensor(shown.scene)[:, None, None].repeat(1, GRID, GRID)
+    for (left, top, right, bottom), colour in shown.things:
+        rows = slice(top * GRID // MASK_SIZE, -(-bottom * GRID // MASK_SIZE))
+        columns = slice(left * GRID // MASK_SIZE, -(-right * GRID // MASK_SIZE))
+        embedding[:, rows, columns] = torch.tensor(colour)[:, None, None]
+    return embedding
+
+
+@lru_cache(maxsize=1024)
+def _masks(shown: Shown) -> Tensor:
+    """(3, MASK_SIZE, MASK_SIZE) logits."""
+    masks = torch.full((3, MASK_SIZE, MASK_SIZE), -8.0)
+    for mask, (left, top, right, bottom) in zip(masks, shown.boxes, strict=True):
+        mask[top:bottom, left:right] = 8.0
+    return masks
+
+
 @dataclass
 class ScriptedModel:
     """Answers as `SAM2` does, from a script.
@@ -101,12 +122,7 @@ class ScriptedModel:
         red, green = (float(images_fchw[0, i, 0, 0]) * IMAGE_STD[i] + IMAGE_MEAN[i] for i in (0, 1))
         number = round(red * 255) + 256 * round(green * 255)
         shown = self.script(number)
-        embedding = torch.tensor(shown.scene)[:, None, None].repeat(1, GRID, GRID)
-        for (left, top, right, bottom), colour in shown.things:
-            cells = slice(top * GRID // MASK_SIZE, -(-bottom * GRID // MASK_SIZE))
-            embedding[:, cells, left * GRID // MASK_SIZE : -(-right * GRID // MASK_SIZE)] = torch.tensor(colour)[
-                :, None, None
-            ]
+        embedding = _embedding(shown)
         return ImageFeatures(embedding[None], torch.full((1, 1, 1, 1), float(number)), torch.zeros(1, 1, 1, 1))
 
     def encode_prompts(self, points, labels, masks, *, batch, image_size=None):  # type: ignore[no-untyped-def]
@@ -123,12 +139,8 @@ class ScriptedModel:
     ) -> DecodedMasks:
         shown = self.script(int(conditioned.image.fine_bchw[0]))
         batch = len(conditioned.embedding_bchw)
-        masks = torch.full((3, MASK_SIZE, MASK_SIZE), -8.0)
-        for mask, (left, top, right, bottom) in zip(masks, shown.boxes, strict=True):
-            mask[top:bottom, left:right] = 8.0
-        read = (
-            conditioned.embedding_bchw.flatten(1).sum(1, keepdim=True) if self.reads_matter else torch.zeros(batch, 1)
-        )
+        masks = _masks(shown)
+        read = conditioned.embedding_bchw.flatten(1).sum(1, keepdim=True) * self.reads_matter
         ious = (torch.tensor(shown.ious).expand(batch, 3) + 0.01 * read.sin()).clamp(0, 1)
         scores = shown.score + 0.01 * read[:, 0].cos()
         count = 3 if multimask else 1

@@ -42,7 +42,7 @@ class RankedPolicy(StockPolicy):
         """At most `count` frames to read as recent ones, newest first; anchors are not among `frames`."""
         return list(islice(frames, count))
 
-    def pointed(self, frames: Sequence[int], moment: Moment, limit: int) -> list[PointerRead]:
+    def pointed(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, limit: int) -> list[PointerRead]:
         """Pointers to read, newest first, their distance by rank."""
         return [PointerRead(t, rank) for rank, t in zip(range(1, limit), frames, strict=False)]
 
@@ -61,7 +61,7 @@ class RankedPolicy(StockPolicy):
         spatial = [SpatialRead(t, oldest) for t in (*prompted, *anchors)]
         spatial += reversed([SpatialRead(t, slot) for slot, t in enumerate(recent) if _readable(bank, t)])
         limit = self.pointer_limit(moment)
-        pointers = self.prompted_pointers((*prompted, *anchors), moment) + self.pointed(others, moment, limit)
+        pointers = self.prompted_pointers((*prompted, *anchors), moment) + self.pointed(bank, others, moment, limit)
         return Selection(tuple(spatial), tuple(pointers), limit)
 
     def evict(self, bank: MemoryBank, moment: Moment, pivots: Collection[int]) -> Eviction:

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import pytest
 import torch
 
+from maskscope.memory.anchors import ANCHOR, AnchorSettings, lookalike_overlap, tells_apart
 from maskscope.memory.bank import FrameMemory, FrameSummary, MemoryBank
-from maskscope.memory.policies.distractor import ANCHOR, DistractorPolicy, DistractorSettings, lookalike_overlap
+from maskscope.memory.policies.distractor import DistractorPolicy, DistractorSettings
 from maskscope.memory.policy import Candidates, Moment, Outcome
 from maskscope.model.config import MemoryConfig
 from maskscope.tracking.prompts import Prompt
@@ -65,7 +66,7 @@ def told_apart(bank: MemoryBank, now: int = 20, iou: float = 0.9, area: float = 
         now, masks((OWN,), (OWN, APART) if apart else (OWN,)), (iou, 0.1), 5.0, torch.zeros(1, 1, 1)
     )
     outcome = Outcome(FrameSummary(now, False, 5.0, iou, area), candidates, 0)
-    return DistractorPolicy(MemoryConfig()).tells_apart(outcome, bank, Moment(now))
+    return tells_apart(AnchorSettings(), outcome, bank, Moment(now))
 
 
 def test_a_sure_frame_beside_a_lookalike_is_an_anchor() -> None:

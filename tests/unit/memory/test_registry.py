@@ -103,7 +103,7 @@ def test_a_policy_is_not_imported_before_it_is_asked_for() -> None:
         ("gated:", "has a colon and no settings"),
         ("gated:warm_up", "policy gated is told 'warm_up'; settings are key=value"),
         ("gated:warmup=3", "policy gated has no setting 'warmup'; did you mean warm_up?"),
-        ("gated:elephant=3", "it has: rule, threshold, window"),
+        ("gated:elephant=3", "it has: rule, threshold, cells, window"),
         ("stock:elephant=3", "policy stock has no setting 'elephant'; it has none"),
         ("gated:warm_up=3,warm_up=4", "policy gated is told warm_up twice"),
         ("gated:warm_up=three", "warm_up is 'three', expected a whole number"),

@@ -20,7 +20,6 @@ from maskscope.memory.scene import (
     SceneWatch,
     pooled,
     regularized_deviation,
-    root_mean_square,
 )
 
 
@@ -66,7 +65,24 @@ def test_a_still_scene_has_a_least_deviation() -> None:
 
 
 def test_the_distance_does_not_depend_on_the_number_of_components() -> None:
-    assert root_mean_square(torch.tensor([3.0, 4.0])) == pytest.approx(root_mean_square(torch.tensor([3.0, 4.0] * 50)))
+    watch = SceneWatch(SceneSettings(rule="fixed", threshold=2.5, **EXACT))  # type: ignore[arg-type]  # all numbers
+    many = bank_of({t: scene * 50 for t, scene in PAIR.items()})
+    distance = watch.judge(embedding(*(4.0, 1.0) * 50), many, Moment(5)).distance
+    assert distance == pytest.approx(3 / 2**0.5, rel=1e-4)
+
+
+def test_one_cell_is_not_the_scene() -> None:
+    """One of four cells is far away: over all cells that is a change, of the median cell it is none."""
+    settings = {"rule": "fixed", "threshold": 2.0, "grid": 2, "spread": 1e-6, "calm": 0.0}
+    bank = bank_of({1: [0.0] * 4, 2: [2.0] * 4, 3: [0.0] * 4, 4: [2.0] * 4})
+    picture = torch.tensor([[[9.0, 1.0], [1.0, 2.0]]])
+    whole, median = (
+        SceneWatch(SceneSettings(cells=cells, **settings)).judge(picture, bank, Moment(5))  # type: ignore[arg-type]
+        for cells in ("all", "median")
+    )
+    assert whole.distance == pytest.approx((65 / 4) ** 0.5, rel=1e-4)
+    assert median.distance == pytest.approx(0.0, abs=1e-4)
+    assert (whole.changed, median.changed) == (True, False)
 
 
 def test_pooling_keeps_a_coarse_layout() -> None:

@@ -23,7 +23,7 @@ from maskscope.memory.bank import FrameMemory, MemoryBank
 from maskscope.memory.box_motion import BoxMotion, box_iou, mask_box
 from maskscope.memory.policy import Candidates, Moment, Outcome, PointerRead
 from maskscope.memory.ranked import RankedPolicy, past
-from maskscope.memory.scene import SceneSettings, SceneWatch
+from maskscope.memory.scene import Cells, Rule, SceneSettings, SceneWatch
 from maskscope.memory.settings import PolicyKind, check_range
 from maskscope.model.config import MemoryConfig
 
@@ -48,6 +48,8 @@ class MotionSettings(SceneSettings):
         off_at_cuts: forget the motion where the scene changes; see `SceneSettings` for how that is told.
     """
 
+    rule: Rule = "fixed"
+    cells: Cells = "median"
     weight: float = 0.15
     stable_frames: int = 15
     stable_iou: float = 0.3
@@ -122,7 +124,7 @@ class MotionPolicy(RankedPolicy):
         good = (t for t in frames[1:] if self._good(bank.get(t)))
         return [*frames[:1], *islice(good, max(count - 1, 0))][:count]
 
-    def pointed(self, frames: Sequence[int], moment: Moment, limit: int) -> list[PointerRead]:
+    def pointed(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, limit: int) -> list[PointerRead]:
         """Of the frames just before, as SAM 2 has it."""
         reads = [PointerRead(t, abs(moment.frame_index - t)) for t in frames[: limit - 1]]
         return [read for read in reads if read.distance < limit]

@@ -125,7 +125,7 @@ class PathsPolicy(RankedPolicy):
         """The previous frame always, before it those in which the object was seen well."""
         return list(islice(self._trusted(bank, frames), count))
 
-    def pointed(self, frames: Sequence[int], moment: Moment, limit: int) -> list[PointerRead]:
+    def pointed(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, limit: int) -> list[PointerRead]:
         """By rank; see `select`, which leaves only trusted frames."""
         return [PointerRead(t, rank) for rank, t in zip(range(1, limit), frames, strict=False)]
 

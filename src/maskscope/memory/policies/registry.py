@@ -33,6 +33,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "motion": "maskscope.memory.policies.motion:MOTION_AWARE",
     "distractor": "maskscope.memory.policies.distractor:DISTRACTOR",
     "paths": "maskscope.memory.policies.paths:PATHS",
+    "composite": "maskscope.memory.policies.composite:COMPOSITE",
 }
 """Where each of our policies is defined; nothing is imported before it is asked for."""
 

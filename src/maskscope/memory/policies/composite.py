@@ -1,0 +1,207 @@
+"""Ours: what each of the others does best, arranged so that finding an object again does not cost inventing it.
+
+Policies that read only frames with the object find it again more often, and also where it is not: nothing in memory
+speaks of absence any more. So here
+- good frames are read by rank, as in `motion` and `paths`; the previous frame is read whatever it is, also if the
+  object was absent, unless the scene has changed: absence is remembered for as long as it lasts, and no longer;
+- a frame that does not continue the scene (`gated`) is not read, unless the object was verified on it;
+- anchors are kept from moments in which a look-alike was told apart (`distractor`);
+- a return is verified. After an absence or a change of scene a mask is believed only if what it holds looks, to the
+  image encoder, like the object did: like a prompted frame, an anchor or a good frame from before. The candidate is
+  then chosen by predicted IoU and likeness together. A little doubt of the model's is overruled the same way;
+- who is turned away that often is let in in the end: objects change while hidden, too.
+While the object is seen, nothing changes and there are no anchors, all this is SAM 2 bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from statistics import median
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from maskscope.memory.anchors import ANCHOR, AnchorSettings, newest_anchors, tells_apart
+from maskscope.memory.bank import FrameMemory, MemoryBank
+from maskscope.memory.looks import LOOK, likeness, looks
+from maskscope.memory.policy import Candidates, Moment, Outcome, PointerRead
+from maskscope.memory.ranked import RankedPolicy, past
+from maskscope.memory.scene import Cells, Rule, SceneSettings, SceneWatch
+from maskscope.memory.settings import PolicyKind, check_range
+from maskscope.model.config import MemoryConfig
+
+GOOD: Final = "good"  # note, empty: the frame is read as a recent one
+AWAY: Final = "away"  # note, empty: absent in another scene, which says nothing about this one
+LIKENESS: Final = "likeness"  # note: (1,) of the look to those remembered then
+CLAIMS: Final = "claims"  # note: (1,) frames in a row on which the model saw the object and was not believed
+
+
+@dataclass(frozen=True)
+class CompositeSettings(AnchorSettings, SceneSettings):
+    """What is good enough to be read, and what is believed after an absence.
+
+    Attributes:
+        read_iou: predicted IoU above which a frame is read, 0..1.
+        absence: read the previous frame also if the object was absent on it.
+        verify: likeness that a return must have, as a fraction of what is usual for this object, 0..1; 0 believes all.
+        likeness_weight: of likeness against predicted IoU when the mask of a return is chosen, 0..1.
+        doubt: object score logit above which a return is believed if it is verified; 0 never overrules the model.
+        patience: frames. A return that the model claims on so many in a row is believed whatever it looks like.
+        gate: whether changes of scene are told at all.
+    """
+
+    rule: Rule = "fixed"
+    cells: Cells = "median"
+    read_iou: float = 0.5
+    absence: bool = True
+    verify: float = 0.82
+    likeness_weight: float = 0.5
+    doubt: float = -1.0
+    patience: int = 24
+    gate: bool = True
+
+    def __post_init__(self) -> None:
+        AnchorSettings.__post_init__(self)
+        SceneSettings.__post_init__(self)
+        for name in ("read_iou", "verify", "likeness_weight"):
+            check_range(self, name, 0, 1)
+        check_range(self, "patience", 1)
+        check_range(self, "doubt", -100, 0)
+
+
+class CompositePolicy(RankedPolicy):
+    """Every frame is written; notes say what it may be read as."""
+
+    def __init__(self, config: MemoryConfig, settings: CompositeSettings | None = None) -> None:
+        super().__init__(config)
+        self.settings = settings or CompositeSettings()
+        self.watch = SceneWatch(self.settings)
+
+    # -- what is there --------------------------------------------------------------------------------------------
+
+    def choose_mask(self, candidates: Candidates, bank: MemoryBank, moment: Moment) -> int:
+        """Highest predicted IoU; of a return, with likeness."""
+        if candidates.prompted or self._continues(candidates, bank, moment):
+            return super().choose_mask(candidates, bank, moment)
+        weight = self.settings.likeness_weight
+        found = looks(candidates.embedding_chw, candidates.mask_logits_mhw)
+        alike = likeness(found, self._known(bank, moment)).tolist()
+        scores = [weight * a + (1 - weight) * iou for a, iou in zip(alike, candidates.predicted_iou_m, strict=True)]
+        return max(range(len(scores)), key=scores.__getitem__)
+
+    def believe(self, candidates: Candidates, chosen: int, bank: MemoryBank, moment: Moment) -> bool:
+        """The model's word while the object is seen; a return must look like the object, or be claimed for long."""
+        claimed = candidates.object_score_logit > 0
+        if candidates.object_score_logit <= self.settings.doubt or not self.settings.verify:
+            return claimed
+        if self._continues(candidates, bank, moment):
+            return claimed
+        found = looks(candidates.embedding_chw, candidates.mask_logits_mhw[chosen][None])
+        if not found.any():
+            return claimed
+        alike = float(likeness(found, self._known(bank, moment)))
+        if alike >= self.settings.verify * self._usual(bank, moment):
+            return True
+        return claimed and self._claims(bank, moment) >= self.settings.patience
+
+    def _continues(self, candidates: Candidates, bank: MemoryBank, moment: Moment) -> bool:
+        """The object was seen just before, and the scene goes on."""
+        frames = past(bank, moment)
+        previous = bank.get(frames[0]) if frames else None
+        if previous is None or previous.summary.object_score_logit <= 0:
+            return False
+        return not self._changed(candidates, bank, moment)
+
+    def _changed(self, candidates: Candidates, bank: MemoryBank, moment: Moment) -> bool:
+        if not self.settings.gate:
+            return False
+        verdict = self.watch.judge(candidates.embedding_chw, bank, moment)
+        return verdict.changed and not verdict.known
+
+    def _known(self, bank: MemoryBank, moment: Moment) -> Iterator[FrameMemory]:
+        """Frames whose look is believed: prompted ones, anchors, the latest good ones."""
+        frames = [t for t in past(bank, moment) if t in bank.tracked]
+        anchors = newest_anchors(self.settings, bank, frames, moment)
+        good = islice((t for t in frames if t not in anchors and _has(bank, t, GOOD)), self.config.num_frames - 1)
+        yield from bank.prompted.values()
+        yield from (bank.tracked[t] for t in (*anchors, *good))
+
+    def _usual(self, bank: MemoryBank, moment: Moment) -> float:
+        """How alike the object is to itself; 1 while only prompts are known."""
+        return median([float(m.notes[LIKENESS]) for m in self._known(bank, moment) if LIKENESS in m.notes] or [1.0])
+
+    def _claims(self, bank: MemoryBank, moment: Moment) -> int:
+        frames = past(bank, moment)
+        previous = bank.get(frames[0]) if frames else None
+        return 0 if previous is None or CLAIMS not in previous.notes else int(previous.notes[CLAIMS])
+
+    # -- what is remembered ---------------------------------------------------------------------------------------
+
+    def note(self, outcome: Outcome, bank: MemoryBank, moment: Moment) -> Mapping[str, Tensor]:
+        """Look and likeness of a seen object; whether the frame is good, an anchor, or of another scene."""
+        seen, empty = outcome.candidates, torch.zeros(0)
+        if not outcome.visible:
+            claims = self._claims(bank, moment) + 1 if seen.object_score_logit > 0 else 0
+            notes = {CLAIMS: torch.tensor([claims])}
+            return notes | {AWAY: empty} if self._changed(seen, bank, moment) else notes
+        scene = self.watch.note(outcome, bank, moment) if self.settings.gate else {}
+        look = looks(seen.embedding_chw, outcome.mask_logits_hw[None])
+        notes = {LOOK: look[0]}
+        if seen.prompted:
+            return notes | scene
+        alike = likeness(look, self._known(bank, moment))
+        if outcome.summary.predicted_iou > self.settings.read_iou:
+            notes |= {GOOD: empty, LIKENESS: alike} | scene
+            sure = float(alike) >= self.settings.verify * self._usual(bank, moment)
+            if sure and tells_apart(self.settings, outcome, bank, moment):
+                notes[ANCHOR] = empty
+        return notes
+
+    # -- what is read ---------------------------------------------------------------------------------------------
+
+    def anchors(self, bank: MemoryBank, frames: Sequence[int], moment: Moment) -> list[int]:
+        """The newest ones."""
+        return newest_anchors(self.settings, bank, frames, moment)
+
+    def latest(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, count: int) -> list[int]:
+        """Good frames, and the previous one unless it shows another scene without the object."""
+        return list(islice(self._read(bank, frames), count))
+
+    def pointed(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, limit: int) -> list[PointerRead]:
+        """Of the same frames, by rank."""
+        return super().pointed(bank, list(islice(self._read(bank, frames), limit)), moment, limit)
+
+    def remembered(self, bank: MemoryBank, frames: Sequence[int]) -> Iterable[int]:
+        """Pointers, the window and looks of good frames, areas of all; and the frame before, whatever it is."""
+        good = (t for t in frames if _has(bank, t, GOOD))
+        seen = (t for t in frames if _has(bank, t, LOOK))
+        of_good = islice(good, max(self.config.max_pointers + self.settings.anchors, self.settings.window))
+        return [*frames[:1], *of_good, *islice(seen, self.settings.area_frames)]
+
+    def _read(self, bank: MemoryBank, frames: Sequence[int]) -> Iterator[int]:
+        for rank, t in enumerate(frames):
+            memory = bank.get(t)
+            if memory is None:
+                continue
+            good = memory.summary.prompted or GOOD in memory.notes
+            absent = memory.summary.object_score_logit <= 0
+            previous = rank == 0 and AWAY not in memory.notes and (self.settings.absence or not absent)
+            if good or previous:
+                yield t
+
+
+def _has(bank: MemoryBank, frame_index: int, note: str) -> bool:
+    memory = bank.get(frame_index)
+    return memory is not None and note in memory.notes
+
+
+COMPOSITE = PolicyKind(
+    "composite",
+    "reads good frames, anchors and the latest absence; after an absence believes a mask only if it looks alike",
+    "ours, from the four above",
+    CompositePolicy,
+    CompositeSettings,
+)
