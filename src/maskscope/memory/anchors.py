@@ -56,10 +56,12 @@ class AnchorSettings:
         check_range(self, "anchors", 0, 5)
 
 
-def tells_apart(settings: AnchorSettings, outcome: Outcome, bank: MemoryBank, moment: Moment) -> bool:
-    """Whether a tracked frame passes the five tests."""
+def tells_apart(
+    settings: AnchorSettings, outcome: Outcome, bank: MemoryBank, moment: Moment, usual_iou: float = 1.0
+) -> bool:
+    """Whether a tracked frame passes the five tests; `usual_iou` is what the first one counts in."""
     area = outcome.summary.area_fraction
-    if outcome.summary.predicted_iou <= settings.min_iou or area == 0:
+    if outcome.summary.predicted_iou <= settings.min_iou * usual_iou or area == 0:
         return False
     frames = past(bank, moment)
     last = next((t for t in frames if is_anchor(bank, t)), None)

@@ -168,7 +168,7 @@ def test_absence_in_another_scene_is_not_read() -> None:
 
 def test_poor_masks_are_read_only_as_the_previous_frame() -> None:
     def script(t: int) -> Shown:
-        return replace(present(t), ious=(0.4, 0.3, 0.2)) if 20 <= t < 23 else present(t)
+        return replace(present(t), ious=(0.6, 0.3, 0.2)) if 20 <= t < 23 else present(t)
 
     assert reads(run(script, 23)[0])[-2:] == [(19, 1), (22, 0)]
     tracker, _, _ = run(script, 25)

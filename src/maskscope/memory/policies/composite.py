@@ -44,7 +44,8 @@ class CompositeSettings(AnchorSettings, SceneSettings):
     """What is good enough to be read, and what is believed after an absence.
 
     Attributes:
-        read_iou: predicted IoU above which a frame is read, 0..1.
+        read_iou: predicted IoU above which a frame is read, as a fraction of what is usual for this object, 0..1.
+        min_iou: test 1 of an anchor, likewise: models differ in how sure they are of themselves.
         absence: read the previous frame also if the object was absent on it.
         verify: likeness that a return must have, as a fraction of what is usual for this object, 0..1; 0 believes all.
         likeness_weight: of likeness against predicted IoU when the mask of a return is chosen, 0..1.
@@ -55,7 +56,8 @@ class CompositeSettings(AnchorSettings, SceneSettings):
 
     rule: Rule = "fixed"
     cells: Cells = "median"
-    read_iou: float = 0.5
+    read_iou: float = 0.7
+    min_iou: float = 0.9
     absence: bool = True
     verify: float = 0.82
     likeness_weight: float = 0.5
@@ -133,6 +135,11 @@ class CompositePolicy(RankedPolicy):
         """How alike the object is to itself; 1 while only prompts are known."""
         return median([float(m.notes[LIKENESS]) for m in self._known(bank, moment) if LIKENESS in m.notes] or [1.0])
 
+    def _usual_iou(self, bank: MemoryBank, moment: Moment) -> float:
+        """How sure the model is of the object's mask; 0 while only prompts are known, which it is not asked about."""
+        known = [m.summary.predicted_iou for m in self._known(bank, moment) if GOOD in m.notes]
+        return median(known) if known else 0.0
+
     def _claims(self, bank: MemoryBank, moment: Moment) -> int:
         frames = past(bank, moment)
         previous = bank.get(frames[0]) if frames else None
@@ -153,10 +160,11 @@ class CompositePolicy(RankedPolicy):
         if seen.prompted:
             return notes | scene
         alike = likeness(look, self._known(bank, moment))
-        if outcome.summary.predicted_iou > self.settings.read_iou:
+        usual_iou = self._usual_iou(bank, moment)
+        if outcome.summary.predicted_iou > self.settings.read_iou * usual_iou:
             notes |= {GOOD: empty, LIKENESS: alike} | scene
             sure = float(alike) >= self.settings.verify * self._usual(bank, moment)
-            if sure and tells_apart(self.settings, outcome, bank, moment):
+            if sure and usual_iou and tells_apart(self.settings, outcome, bank, moment, usual_iou):
                 notes[ANCHOR] = empty
         return notes
 
