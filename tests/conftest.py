@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,13 @@ def shared() -> Path:
     if folder is None:
         pytest.skip("needs the reference data (goldens, DAVIS sequences): set MASKSCOPE_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before() -> Iterator[None]:
+    """No test leaves another number of threads behind: it decides speed, and the last bits of results."""
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else 0
+    yield
+    if torch and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)

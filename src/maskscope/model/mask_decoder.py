@@ -119,10 +119,9 @@ class MaskDecoder(nn.Module):
         self.iou_prediction_head = MLP(dim, part.iou_hidden_dim, num_masks, part.iou_hidden_layers)
         self.pred_obj_score_head = MLP(dim, dim, 1, 3)
 
-    @property
-    def fine_heads(self) -> tuple[nn.Conv2d, nn.Conv2d]:
-        """Project high-resolution features to the decoder's widths; once a frame, whatever the number of objects."""
-        return self.conv_s0, self.conv_s1
+    def project_fine(self, fine_bchw: Tensor, middle_bchw: Tensor) -> tuple[Tensor, Tensor]:
+        """High-resolution features to the decoder's widths; once a frame, whatever the number of objects."""
+        return self.conv_s0(fine_bchw), self.conv_s1(middle_bchw)
 
     def forward(
         self,

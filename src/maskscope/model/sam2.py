@@ -82,7 +82,8 @@ class SAM2(nn.Module):
             raise ShapeError(
                 f"the image tensor is {tuple(images_fchw.shape)}, expected (f, 3, H, W) with H and W multiples of 32"
             )
-        fine, middle, embedding = self.image_encoder(images_fchw.to(self.heavy_dtype), self.mask_decoder.fine_heads)
+        fine, middle, embedding = self.image_encoder(images_fchw.to(self.heavy_dtype))
+        fine, middle = self.mask_decoder.project_fine(fine.to(self.fine_dtype), middle.to(self.fine_dtype))
         return ImageFeatures(embedding.to(self.fine_dtype), fine, middle)
 
     def encode_prompts(

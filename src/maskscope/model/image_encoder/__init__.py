@@ -18,12 +18,7 @@ class ImageEncoder(nn.Module):
         self.trunk = Hiera(config.trunk) if isinstance(config.trunk, HieraConfig) else EfficientNetLite(config.trunk)
         self.neck = FeaturePyramid(config.trunk.channels, config.dim)
 
-    def forward(
-        self, images_fchw: Tensor, heads: tuple[nn.Conv2d, nn.Conv2d] | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """(f, 3, H, W) normalised -> features of `dim` channels at strides 4, 8 and 16.
-
-        With `heads`, 1 x 1 convolutions, strides 4 and 8 come out projected by them.
-        """
-        fine, middle, coarse = self.neck(self.trunk(images_fchw), heads)
+    def forward(self, images_fchw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(f, 3, H, W) normalised -> features of `dim` channels at strides 4, 8 and 16."""
+        fine, middle, coarse = self.neck(self.trunk(images_fchw))
         return fine, middle, coarse

@@ -23,18 +23,6 @@ class Lateral(nn.Module):
         out: Tensor = self.conv(x_bchw)
         return out
 
-    def followed_by(self, head: nn.Conv2d, x_bchw: Tensor) -> Tensor:
-        """`head(self(x))` of a 1 x 1 head, as the single linear map it is, in the head's precision.
-
-        At stride 4 the map between the two would be the largest tensor of the whole image encoder.
-        """
-        outer = head.weight.flatten(1)
-        weight = outer @ self.conv.weight.flatten(1).to(outer.dtype)
-        assert self.conv.bias is not None
-        assert head.bias is not None
-        bias = outer @ self.conv.bias.to(outer.dtype) + head.bias
-        return F.conv2d(x_bchw.to(outer.dtype), weight[:, :, None, None], bias)
-
 
 class FeaturePyramid(nn.Module):
     """Strides 4, 8, 16, 32 in; strides 4, 8, 16 out. Only stride 16 receives what is coarser than itself."""
@@ -43,16 +31,8 @@ class FeaturePyramid(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList(Lateral(c, dim) for c in reversed(channels))  # coarsest first, as released
 
-    def forward(self, levels: Sequence[Tensor], heads: tuple[nn.Conv2d, nn.Conv2d] | None = None) -> list[Tensor]:
-        """Levels finest first, (b, channels[i], h_i, w_i) -> [(b, dim, h_i, w_i)] without the coarsest.
-
-        With `heads`, 1 x 1 convolutions, the two finest come out as (b, head's channels, h_i, w_i).
-        """
-        top, *others = self.convs
-        lateral16, *finer = [conv for conv in others if isinstance(conv, Lateral)]
-        *fine_levels, level16, level32 = levels
-        stride16 = lateral16(level16) + F.interpolate(top(level32), scale_factor=2.0, mode="nearest")
-        if heads is None:
-            return [*(conv(x) for conv, x in zip(reversed(finer), fine_levels, strict=True)), stride16]
-        narrow = zip(reversed(finer), heads, fine_levels, strict=True)
-        return [*(conv.followed_by(head, x) for conv, head, x in narrow), stride16]
+    def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """Levels finest first, (b, channels[i], h_i, w_i) -> [(b, dim, h_i, w_i)] without the coarsest."""
+        coarsest, *finer = (conv(x) for conv, x in zip(self.convs, reversed(levels), strict=True))
+        stride16, stride8, stride4 = finer
+        return [stride4, stride8, stride16 + F.interpolate(coarsest, scale_factor=2.0, mode="nearest")]

@@ -17,7 +17,6 @@ from maskscope.model.config import HieraConfig
 from maskscope.model.layers.attention import attend
 from maskscope.model.layers.chunks import PIECE_TOKENS, by_tokens, prefers_pieces
 from maskscope.model.layers.mlp import MLP
-from maskscope.model.layers.position import bicubic_weights
 
 
 def to_windows(x_bhwc: Tensor, side: int) -> Tensor:
@@ -135,8 +134,7 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, images_bchw: Tensor) -> Tensor:
         """(b, 3, H, W) -> (b, H/4, W/4, dim)."""
-        # channels last: what follows wants tokens, and the convolution is five times as fast on the CPU
-        out: Tensor = self.proj(images_bchw.contiguous(memory_format=torch.channels_last))
+        out: Tensor = self.proj(images_bchw)
         return out.permute(0, 2, 3, 1)
 
 
@@ -166,19 +164,11 @@ class Hiera(nn.Module):
                 self.blocks.append(block)
 
     def position_embedding(self, height: int, width: int) -> Tensor:
-        """(1, height, width, c): the background grid resized to the picture plus the window's repeated.
-
-        Bicubic resizing is linear and separable, so it is two small products instead of a resampling of every channel.
-        """
-        grid = self.pos_embed[0].permute(1, 2, 0)  # rows, columns, c
-        down = bicubic_weights(grid.shape[0], height, grid.device, grid.dtype)
-        across = bicubic_weights(grid.shape[1], width, grid.device, grid.dtype)
-        widened = torch.einsum("xj,ijc->ixc", across, grid)
-        background = (down @ widened.flatten(1)).view(height, width, -1)
+        """(1, height, width, c): the background grid resized to the picture plus the window's repeated."""
+        background = F.interpolate(self.pos_embed, size=(height, width), mode="bicubic")
         side = self.pos_embed_window.shape[-1]
-        window = self.pos_embed_window[0].permute(1, 2, 0)
-        repeated = window.tile(-(-height // side), -(-width // side), 1)
-        return (background + repeated[:height, :width])[None]
+        repeated = self.pos_embed_window.tile(1, 1, -(-height // side), -(-width // side))
+        return (background + repeated[..., :height, :width]).permute(0, 2, 3, 1)
 
     def forward(self, images_bchw: Tensor) -> list[Tensor]:
         """(b, 3, H, W), sides multiples of 32 -> features (b, c_i, H_i, W_i) at strides 4, 8, 16, 32."""

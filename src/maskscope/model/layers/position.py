@@ -9,7 +9,6 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,15 +48,6 @@ def sine_grid(
     y = encode(height).t()[:, :, None].expand(-1, -1, width)
     x = encode(width).t()[:, None, :].expand(-1, height, -1)
     return torch.cat((y, x)).to(dtype)
-
-
-@_cached
-def bicubic_weights(cells: int, length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Matrix (length, cells) that resizes a row of cells as `torch.nn.functional.interpolate` does, bicubically."""
-    compute = torch.promote_types(dtype, torch.float32)
-    one_hot = torch.eye(cells, device=device, dtype=compute)[None, :, :, None]  # a column of cells for each channel
-    resized = F.interpolate(one_hot, size=(length, 1), mode="bicubic")
-    return resized[0, :, :, 0].t().contiguous().to(dtype)
 
 
 def sine_time(distance_n: Tensor, channels: int, temperature: float = 10000.0) -> Tensor:
