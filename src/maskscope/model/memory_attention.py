@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from maskscope.model.config import SAM2Config
 from maskscope.model.layers.attention import Attention, attend
 from maskscope.model.layers.chunks import by_tokens
-from maskscope.model.layers.position import rotary_angles, rotate, sine_grid
+from maskscope.model.layers.position import rotary_angles, rotate, rotate_in_place, sine_grid
 from maskscope.model.outputs import MemoryTokens
 
 
@@ -29,6 +29,10 @@ class RotaryAttention(Attention):
         q, k = self.split_heads(self.q_proj(q_bnc)), self.split_heads(self.k_proj(k_bmc))
         angles = rotary_angles(q.shape[-1], *grid, self.theta, q.device, q.dtype)
         placed = k.shape[-2] - num_unplaced
+        if q.dtype in (torch.float32, torch.float64) and not torch.is_grad_enabled():
+            rotate_in_place(q, angles)
+            rotate_in_place(k[:, :, :placed], angles)
+            return q, k
         turned = rotate(k[:, :, :placed], angles)
         return rotate(q, angles), torch.cat((turned, k[:, :, placed:]), dim=-2) if num_unplaced else turned
 

@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from maskscope.model.layers.position import RandomFourierPosition, rotary_angles, rotate, sine_grid, sine_time
+from maskscope.model.layers.position import (
+    RandomFourierPosition,
+    rotary_angles,
+    rotate,
+    rotate_in_place,
+    sine_grid,
+    sine_time,
+)
 
 CPU = torch.device("cpu")
 
@@ -58,6 +65,15 @@ def test_angles_repeat_from_memory_to_memory() -> None:
     three = torch.cat([one, one, one], dim=2)
     rotated = rotate(three, angles(2, 3, dim=8))
     assert torch.equal(rotated, torch.cat([rotate(one, angles(2, 3, dim=8))] * 3, dim=2))
+
+
+def test_rotation_in_place_is_rotation() -> None:
+    keys = torch.randn(2, 15, 16, dtype=torch.float64)  # (b, n, heads * d): heads lie beside each other
+    expected = rotate(keys.reshape(2, 15, 2, 8).transpose(1, 2)[:, :, :12], angles(2, 3, dim=8))
+    rest = keys[:, 12:].clone()
+    rotate_in_place(keys.view(2, 15, 2, 8).transpose(1, 2)[:, :, :12], angles(2, 3, dim=8))
+    torch.testing.assert_close(keys[:, :12].reshape(2, 12, 2, 8).transpose(1, 2), expected)
+    assert torch.equal(keys[:, 12:], rest), "what has no place stays"
 
 
 def test_sines_of_a_grid() -> None:

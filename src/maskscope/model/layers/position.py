@@ -107,9 +107,14 @@ def rotate(x_bhnd: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
     """
     cos, sin = angles
     b, heads, n, d = x_bhnd.shape
-    if x_bhnd.dtype in (torch.float32, torch.float64) and not torch.is_grad_enabled():
-        turned = torch.view_as_complex(x_bhnd.reshape(b, heads, n // cos.shape[0], cos.shape[0], d // 2, 2))
-        return torch.view_as_real(turned * torch.complex(cos, sin)).reshape(b, heads, n, d)  # one pass over memory
     pairs = x_bhnd.reshape(b, heads, n // cos.shape[0], cos.shape[0], d // 2, 2)
     even, odd = pairs[..., 0], pairs[..., 1]
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).reshape(b, heads, n, d)
+
+
+def rotate_in_place(x_bhnd: Tensor, angles: tuple[Tensor, Tensor]) -> None:
+    """The same into `x_bhnd` itself, in one pass over memory; float32 or float64, without gradients."""
+    cos, sin = angles
+    b, heads, n, d = x_bhnd.shape
+    turned = torch.view_as_complex(x_bhnd.view(b, heads, n // cos.shape[0], cos.shape[0], d // 2, 2))
+    turned.mul_(torch.complex(cos, sin))
