@@ -103,6 +103,7 @@ class MemoryConfig:
     no_object_spatial: bool = True  # SAM 2.1: an absent object's memory gets a learned embedding
     soft_no_object_pointer: bool = False  # mix by probability instead of by presence
     fuser_layers: int = 2
+    appearance_dim: int = 0  # channels of an appearance key beside each memory, see `appearance_key`; SAM 2 has none
 
 
 @dataclass(frozen=True)

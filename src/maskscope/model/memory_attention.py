@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskscope.model.appearance_key import Sharpness
 from maskscope.model.config import SAM2Config
 from maskscope.model.layers.attention import Attention, attend
 from maskscope.model.layers.chunks import by_tokens
@@ -50,14 +51,25 @@ class RotarySelfAttention(RotaryAttention):
 class RotaryCrossAttention(RotaryAttention):
     """Image tokens to memory tokens."""
 
-    def attend_memory(self, x_bnc: Tensor, memory: MemoryTokens, grid: tuple[int, int]) -> Tensor:
-        """(b, n, c) of an h x w grid -> (b, n, c).
+    def __init__(
+        self, dim: int, num_heads: int, theta: float, key_dim: int | None = None, appearance: bool = False
+    ) -> None:
+        super().__init__(dim, num_heads, theta, key_dim)
+        self.sharpness = Sharpness() if appearance else None
+
+    def attend_memory(
+        self, x_bnc: Tensor, memory: MemoryTokens, grid: tuple[int, int], appearance_bna: Tensor | None = None
+    ) -> Tensor:
+        """(b, n, c) of an h x w grid -> (b, n, c); with appearance keys, likeness is added to the scores.
 
         With one head, the softmax's weights are applied to the narrow memory itself and the value projection after
         it: the weights of a query sum to one, so the projection's bias passes through unchanged. Exact, and a quarter
         of the products when memory has a quarter of the channels.
         """
         q, k = self.rotary(x_bnc, memory.values_bnk + memory.positions_bnk, grid, memory.num_pointer_tokens)
+        if self.sharpness is not None and appearance_bna is not None and memory.appearance_bna is not None:
+            look = self.sharpness(appearance_bna) * (q.shape[-1] + appearance_bna.shape[-1]) ** 0.5  # undone in attend
+            q, k = torch.cat((q, look[:, None]), dim=-1), torch.cat((k, memory.appearance_bna[:, None]), dim=-1)
         if self.num_heads == 1:
             read = self.v_proj(attend(q, k, memory.values_bnk[:, None])[:, 0])
         else:
@@ -73,16 +85,20 @@ class MemoryAttentionLayer(nn.Module):
         super().__init__()
         dim, part = config.dim, config.memory_attention
         self.self_attn = RotarySelfAttention(dim, part.num_heads, part.rope_theta)
-        self.cross_attn_image = RotaryCrossAttention(dim, part.num_heads, part.rope_theta, key_dim=config.memory.dim)
+        self.cross_attn_image = RotaryCrossAttention(
+            dim, part.num_heads, part.rope_theta, config.memory.dim, appearance=config.memory.appearance_dim > 0
+        )
         self.linear1 = nn.Linear(dim, part.hidden_dim)
         self.linear2 = nn.Linear(part.hidden_dim, dim)
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.dropout = nn.Dropout(part.dropout)
 
-    def forward(self, x_bnc: Tensor, memory: MemoryTokens, grid: tuple[int, int]) -> Tensor:
+    def forward(
+        self, x_bnc: Tensor, memory: MemoryTokens, grid: tuple[int, int], appearance_bna: Tensor | None = None
+    ) -> Tensor:
         """(b, n, c) -> (b, n, c)."""
         x = x_bnc + self.dropout(self.self_attn.attend_within(self.norm1(x_bnc), grid))
-        x = x + self.dropout(self.cross_attn_image.attend_memory(self.norm2(x), memory, grid))
+        x = x + self.dropout(self.cross_attn_image.attend_memory(self.norm2(x), memory, grid, appearance_bna))
         out: Tensor = x + self.dropout(by_tokens(self._mlp, self.norm3(x)))
         return out
 
@@ -99,11 +115,12 @@ class MemoryAttention(nn.Module):
         self.layers = nn.ModuleList(MemoryAttentionLayer(config) for _ in range(config.memory_attention.num_layers))
         self.norm = nn.LayerNorm(config.dim)
 
-    def forward(self, embedding_bchw: Tensor, memory: MemoryTokens) -> Tensor:
-        """(b, c, h, w) and memories of b objects -> (b, c, h, w)."""
+    def forward(self, embedding_bchw: Tensor, memory: MemoryTokens, appearance_bahw: Tensor | None = None) -> Tensor:
+        """(b, c, h, w), memories of b objects and, if memories have them, its appearance keys -> (b, c, h, w)."""
         _, c, h, w = embedding_bchw.shape
         position = sine_grid(c, h, w, embedding_bchw.device, embedding_bchw.dtype)
         x = (embedding_bchw + 0.1 * position).flatten(2).transpose(1, 2)
+        looks = None if appearance_bahw is None else appearance_bahw.flatten(2).transpose(1, 2)
         for layer in self.layers:
-            x = layer(x, memory, (h, w))
+            x = layer(x, memory, (h, w), looks)
         return torch.Tensor.reshape(self.norm(x).transpose(1, 2), (-1, c, h, w))

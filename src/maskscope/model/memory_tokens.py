@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from maskscope.model.config import SAM2Config
 from maskscope.model.layers.position import sine_grid, sine_time
@@ -65,14 +66,15 @@ class MemoryLayout(nn.Module):
         """Lay out s spatial memories and p pointers for each of b objects.
 
         Args:
-            spatial_bskhw: (b, s, k, h, w) memory features.
+            spatial_bskhw: (b, s, k + a, h, w) memory features, the last a channels their appearance keys.
             slots_bs: temporal slot of each spatial memory, see `spatial_positions`.
             pointers_bpc: (b, p, c); each becomes c / k tokens.
             distances_bp: (b, p) frames from the current frame, signed if the configuration says so.
             max_pointers: scale of the pointers' time, min(16, frames of the video) in the reference.
         """
-        _, _, k, h, w = spatial_bskhw.shape
-        values = spatial_bskhw.permute(0, 1, 3, 4, 2).flatten(1, 3)
+        h, w = spatial_bskhw.shape[-2:]
+        k, a = self.memory.dim, self.memory.appearance_dim
+        values, looks = spatial_bskhw.permute(0, 1, 3, 4, 2).flatten(1, 3).split((k, a), dim=-1)
         different = list(dict.fromkeys(tuple(slots) for slots in slots_bs))
         positions = torch.stack([self.spatial_positions(slots, h, w) for slots in different])
         if len(different) > 1:
@@ -84,4 +86,5 @@ class MemoryLayout(nn.Module):
             values_bnk=torch.cat((values, pointer_values.to(values.dtype)), dim=1),
             positions_bnk=torch.cat((positions.expand(len(values), -1, -1), pointer_positions), dim=1),
             num_pointer_tokens=pointer_values.shape[1],
+            appearance_bna=F.pad(looks, (0, 0, 0, pointer_values.shape[1])) if a else None,
         )

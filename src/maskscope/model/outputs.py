@@ -87,8 +87,10 @@ class MemoryTokens:
         values_bnk: (b, n, k) content; spatial tokens first, pointer tokens last.
         positions_bnk: (b, n, k) what is added to content to make keys.
         num_pointer_tokens: how many of the last tokens have no place in the picture (no rotary position).
+        appearance_bna: (b, n, a) appearance keys, zero for pointers; None for a model without them.
     """
 
     values_bnk: Tensor
     positions_bnk: Tensor
     num_pointer_tokens: int
+    appearance_bna: Tensor | None = None

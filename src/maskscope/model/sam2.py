@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskscope.errors import ShapeError
+from maskscope.model.appearance_key import AppearanceKey
 from maskscope.model.config import SAM2Config
 from maskscope.model.image_encoder import ImageEncoder
 from maskscope.model.mask_decoder import MaskDecoder, silence_absent, upsample_logits
@@ -40,6 +41,7 @@ class SAM2(nn.Module):
         self.mask_decoder = MaskDecoder(config)
         self.object_pointer = ObjectPointer(config)
         self.memory_encoder = MemoryEncoder(config)
+        self.appearance_key = AppearanceKey(config) if config.memory.appearance_dim else None
 
     # -- precision ------------------------------------------------------------------------------------------------
 
@@ -118,8 +120,12 @@ class SAM2(nn.Module):
             blank = self.memory_tokens.no_memory_embedding.reshape(1, -1, 1, 1)
             return ConditionedFeatures(image.embedding_bchw + blank, image)
         dtype = self.heavy_dtype
-        tokens = MemoryTokens(memory.values_bnk.to(dtype), memory.positions_bnk.to(dtype), memory.num_pointer_tokens)
-        conditioned = self.memory_attention(image.embedding_bchw.to(dtype), tokens)
+        looks = None if memory.appearance_bna is None else memory.appearance_bna.to(dtype)
+        tokens = MemoryTokens(
+            memory.values_bnk.to(dtype), memory.positions_bnk.to(dtype), memory.num_pointer_tokens, looks
+        )
+        look = None if self.appearance_key is None else self.appearance_key(image.embedding_bchw).to(dtype)
+        conditioned = self.memory_attention(image.embedding_bchw.to(dtype), tokens, look)
         return ConditionedFeatures(conditioned.to(self.fine_dtype), image)
 
     def decode_masks(self, conditioned: ConditionedFeatures, prompt: PromptTokens, multimask: bool) -> DecodedMasks:
@@ -185,13 +191,16 @@ class SAM2(nn.Module):
     def encode_memory(
         self, image: ImageFeatures, mask_logits_b1hw: Tensor, object_score_logits_b: Tensor, binarize: bool
     ) -> Tensor:
-        """What memory keeps of a frame: position `memory_features`, (b, k, h, w).
+        """What memory keeps of a frame: position `memory_features`, (b, k, h, w), and its look.
 
         Args:
             image: unconditioned features, batch b or 1.
             mask_logits_b1hw: (b, 1, any, any) logits of the chosen mask, brought to full input size here.
             object_score_logits_b: (b,).
             binarize: threshold instead of sigmoid, as for prompted frames.
+
+        Returns:
+            (b, k + a, h, w): the last a channels are the appearance key, of models that have one.
         """
         h, w = image.embedding_bchw.shape[-2:]
         logits = upsample_logits(mask_logits_b1hw, (16 * h, 16 * w))
@@ -199,7 +208,10 @@ class SAM2(nn.Module):
         mask = mask * self.config.memory.mask_scale + self.config.memory.mask_bias
         features = self.memory_encoder(image.embedding_bchw.to(self.heavy_dtype), mask.to(self.heavy_dtype))
         out: Tensor = self.object_pointer.mark_absent(features.to(self.fine_dtype), object_score_logits_b)
-        return out
+        if self.appearance_key is None:
+            return out
+        look = self.appearance_key(image.embedding_bchw).expand(len(out), -1, -1, -1)
+        return torch.cat((out, look), dim=1)
 
     def lay_out_memory(
         self,

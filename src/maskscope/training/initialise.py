@@ -1,9 +1,10 @@
 """A start from which memory attention already matches features, without any change to SAM 2's architecture.
 
 The neck begins as a (partly whitened) principal component projection of ImageNet features; of its `dim` directions the
-weakest few are given to the mask, the strongest carry appearance. The memory encoder passes both through, the keys of
-cross-attention read appearance only, the values carry everything. So a pixel first asks "where did I look like this?"
-and receives "was that inside the mask?". All of it is an initial value; nothing is tied or frozen.
+weakest few are given to the mask, the strongest carry appearance. The memory encoder passes both through, the values
+carry everything, and the keys read appearance only: the appearance key where the model has one, else those of
+cross-attention. So a pixel first asks "where did I look like this?" and receives "was that inside the mask?". All of it
+is an initial value; nothing is frozen.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ WHITENING = 0.35
 
 SHARPNESS = 2.0
 """Gain of the queries: a perfect match outweighs about a thousand unrelated tokens."""
+
+QUIET = 0.1
+"""What begins near zero begins at this share of its usual size."""
 
 
 @torch.no_grad()
@@ -42,15 +46,19 @@ def start_matching(model: SAM2, images_fchw: Tensor, masks_f1hw: Tensor) -> None
     _set(encoder.pix_feat_proj, torch.eye(dim) - marks @ marks.T)
     _set(encoder.out_proj, torch.cat((looks.T, marks.T)))
     _set_mask_embedding(model, masks_f1hw, marks)
+    sharpness = SHARPNESS
+    if model.appearance_key is not None:
+        _set(model.appearance_key.projection, rotation[:, : model.config.memory.appearance_dim].T)
+        sharpness = QUIET * SHARPNESS
     for layer in model.memory_attention.layers:
         assert isinstance(layer, MemoryAttentionLayer)
         cross = layer.cross_attn_image
-        _set(cross.q_proj, SHARPNESS * torch.eye(dim))
+        _set(cross.q_proj, sharpness * torch.eye(dim))
         _set(cross.k_proj, torch.cat((looks, torch.zeros(dim, MASK_CHANNELS)), dim=1))
         nn.init.orthogonal_(cross.v_proj.weight)
         nn.init.orthogonal_(cross.out_proj.weight)
         for quiet in (layer.self_attn.out_proj, layer.linear2):
-            quiet.weight.mul_(0.1)
+            quiet.weight.mul_(QUIET)
 
 
 def _set(module: nn.Module | Tensor, matrix: Tensor, bias: Tensor | None = None) -> None:

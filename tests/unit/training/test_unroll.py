@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 
+from maskscope.model.memory_attention import MemoryAttentionLayer
 from maskscope.model.presets import COMPACT, with_image_size
 from maskscope.model.sam2 import ADOPTED_BIAS, ADOPTED_SCALE, SAM2
 from maskscope.tracking.prompts import Prompt
@@ -65,7 +66,7 @@ def test_memory_reads_what_the_stock_policy_reads() -> None:
     model = SAM2(COMPACT).eval()
     memory = ClipMemory()
     for t in range(10):
-        memory.remember(t, torch.full((1, 64, 2, 3), float(t)), torch.full((1, 128), float(t)))
+        memory.remember(t, torch.full((1, 64 + 64, 2, 3), float(t)), torch.full((1, 128), float(t)))
     tokens = memory.tokens(model, now=10)
     spatial = tokens.values_bnk[0, : 7 * 6].reshape(7, 6, 64)[:, 0, 0]
     assert spatial.tolist() == [0, 4, 5, 6, 7, 8, 9]
@@ -86,11 +87,14 @@ def test_the_matching_start_finds_the_object_again_before_any_training(corpus: C
         image = model.encode_image(images)
         memory = model.encode_memory(image, masks * ADOPTED_SCALE + ADOPTED_BIAS, torch.ones(len(masks)), binarize=True)
         tokens = ClipMemory([memory], [torch.zeros(len(masks), 128)], [0]).tokens(model, 1)
-        cross = model.memory_attention.layers[0].cross_attn_image
-        query = image.embedding_bchw.flatten(2).transpose(1, 2)
-        query = torch.nn.functional.layer_norm(query, query.shape[-1:])
-        q, k = cross.rotary(query, tokens.values_bnk + tokens.positions_bnk, (4, 6), tokens.num_pointer_tokens)  # type: ignore[operator]
-        weights = (q @ k.transpose(-1, -2) / 128**0.5).softmax(-1)[:, 0]
+        layer = model.memory_attention.layers[0]
+        assert isinstance(layer, MemoryAttentionLayer)
+        cross = layer.cross_attn_image
+        assert model.appearance_key is not None
+        assert cross.sharpness is not None
+        assert tokens.appearance_bna is not None
+        own = model.appearance_key(image.embedding_bchw).flatten(2).transpose(1, 2)
+        weights = (cross.sharpness(own) @ tokens.appearance_bna.transpose(1, 2)).softmax(-1)
         small = torch.nn.functional.avg_pool2d(masks, 16).flatten(1)
         seen = (weights[..., :24] @ small[..., None])[..., 0]
     assert seen[small > 0.5].mean() > 2 * seen[small == 0].mean()
