@@ -52,8 +52,8 @@ def finetune(
             "prompt_encoder ... or none.",
         ),
     ] = "image_encoder",
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help="How long to train.")] = 150,
-    learning_rate: Annotated[float, typer.Option(metavar="RATE", help="How far each step goes, at most.")] = 2e-4,
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="How long to train.")] = 100,
+    learning_rate: Annotated[float, typer.Option(metavar="RATE", help="How far each step goes, at most.")] = 1e-4,
     held_out: Annotated[
         list[str] | None,
         typer.Option(metavar="CLIP", help="A clip to hold out; repeat for more. (default: a quarter, at random)"),

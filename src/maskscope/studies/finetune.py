@@ -63,10 +63,10 @@ class FineTuneOptions:
 
     model: str = "compact"
     freeze: tuple[str, ...] = ("image_encoder",)
-    steps: int = 150
+    steps: int = 100
     clips: int = 2
     frames: int = 4
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     image_size: tuple[int, int] | None = None
     held_out: tuple[str, ...] = ()
     seed: int = 0

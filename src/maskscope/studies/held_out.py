@@ -33,6 +33,7 @@ CLIPS_TO_DRAW = 5
 """With fewer clips than these, intervals are drawn over runs of frames."""
 
 RUN_FRAMES = 5
+"""At most; shorter where there would be fewer than `CLIPS_TO_DRAW` runs."""
 
 
 @dataclass(frozen=True)
@@ -145,4 +146,5 @@ def _drawn(scores: Scores) -> Scores:
     clips = [clip for clip in scores if len(clip)]
     if len(clips) >= CLIPS_TO_DRAW:
         return clips
-    return [clip[start : start + RUN_FRAMES] for clip in clips for start in range(0, len(clip), RUN_FRAMES)]
+    length = max(1, min(RUN_FRAMES, sum(map(len, clips)) // CLIPS_TO_DRAW))
+    return [clip[start : start + length] for clip in clips for start in range(0, len(clip), length)]

@@ -106,6 +106,8 @@ def test_intervals_draw_clips_where_there_are_many_and_runs_of_frames_where_not(
     assert interval(few).estimate == pytest.approx(0.5)
     assert interval(few).high - interval(few).low > 0.2
     assert interval(many).high - interval(many).low > 0.3
+    four = interval([np.array([0.2, 0.4, 0.6, 0.8])])
+    assert four.low < 0.45 < 0.55 < four.high, "a few frames are not sure of anything"
     better = change([few[0] + 0.1], few)
     assert better.estimate == pytest.approx(0.1)
     assert better.low > 0.09
