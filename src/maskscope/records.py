@@ -21,7 +21,7 @@ from maskscope.errors import OutputError, RecordError
 from maskscope.extras import load_extra
 from maskscope.stages import Stage
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2  # 1 had no column `tap`
 """Of the columns and what they mean; a file of another version is refused."""
 
 _VERSION_KEY, _FACTS_KEY = b"maskscope.records", b"maskscope.facts"
@@ -41,6 +41,7 @@ class Record:
         frame: number of the frame, from 0, in the clip as the tracker saw it; None for the whole clip.
         object: its number; None for the whole frame.
         stage: observation position, of measures taken inside the model.
+        tap: finer place inside the stage; empty for the position itself.
         protocol: rules of evaluation that decide whether the row exists; empty where none are involved.
         model: name of the weights.
         policy: name of the memory policy.
@@ -62,6 +63,7 @@ class Record:
     frame: int | None = None
     object: int | None = None
     stage: Stage | None = None
+    tap: str = ""
     protocol: str = ""
     model: str = ""
     policy: str = ""

@@ -19,6 +19,7 @@ ROWS = [
         run="r1", clip="über", metric="distance", value=-1.5, frame=0, stage="object_pointer", provenance='{"a": 1}'
     ),
     Record(run="r2", clip="dog", metric="objects", value=2.0),
+    Record(run="r2", clip="dog", metric="separation_auc", value=0.75, stage="memory_conditioned", tap="layer0.self"),
 ]
 
 
@@ -45,7 +46,8 @@ def test_columns_have_types_also_where_nothing_is_in_them(tmp_path: Path) -> Non
     assert tuple(types) == COLUMNS
     assert types["frame"] == pa.int32()
     assert types["value"] == pa.float64()
-    assert pq.read_table(tmp_path / "a.parquet")["state"].null_count == 1
+    assert pq.read_table(tmp_path / "a.parquet")["state"].null_count == 2
+    assert pq.read_table(tmp_path / "a.parquet")["tap"].to_pylist() == ["", "layer0.self"]
 
 
 @pytest.mark.parametrize("wrong", [{"value": float("nan")}, {"value": float("inf")}, {}, {"value": 1.0, "clip": ""}])
@@ -54,14 +56,28 @@ def test_a_row_that_says_nothing_is_refused(wrong: dict[str, Any]) -> None:
         Record(**{"run": "r", "clip": "c", "metric": "j"} | wrong)
 
 
-def test_another_version_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 99])
+def test_another_version_is_refused(tmp_path: Path, version: int) -> None:
     path = tmp_path / "a.parquet"
     write_records(ROWS, path)
     table = pq.read_table(path)
-    metadata = {**table.schema.metadata, b"maskscope.records": b"99"}
+    table = table.drop_columns(["tap"]) if version == 1 else table
+    metadata = {**table.schema.metadata, b"maskscope.records": str(version).encode()}
     pq.write_table(table.replace_schema_metadata(metadata), path)
-    with pytest.raises(RecordError, match=rf"version 99.*expected version {SCHEMA_VERSION}; compute them again"):
-        read_records(path)
+    expected = rf"holds version {version} of the records, expected version {SCHEMA_VERSION}; compute them again"
+    for read in (read_facts, read_records):
+        with pytest.raises(RecordError, match=expected) as refused:
+            read(path)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(RecordError, match=expected):
+        merge_records([path], tmp_path / "all.parquet")
+    assert not (tmp_path / "all.parquet").exists()
+
+
+def test_what_is_no_table_of_records_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_records(ROWS, path)
+    table = pq.read_table(path)
     pq.write_table(pa.table({"x": [1]}), path)
     with pytest.raises(RecordError, match="no records of this program"):
         read_facts(path)
