@@ -1,0 +1,87 @@
+"""Whether the object score tells visible from absent: AUC over synthetic clips in which the object is wholly hidden.
+
+    python benchmarks/presence.py [--model NAME|FILE] [--clips N] [--json FILE]
+
+The first mask is given and every frame tracked. A frame counts as visible when at least a fifth of the object's outline
+is seen and as absent when nothing of it is; frames in between count as neither. Also given: J over visible frames, and how
+often the score's sign is right. The clips are drawn from seeds that nothing else uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from _table import command_line
+from maskscope.data.synthetic import SyntheticConfig, synthesize_clip
+from maskscope.evaluate.region import region_similarity
+from maskscope.model.checkpoints import load_model
+from maskscope.model.precision import default_device, preferred_dtype
+from maskscope.tracking.prompts import Prompt
+from maskscope.tracking.tracker import Tracker
+
+FIRST_SEED = 300
+SEEN = 0.2  # share of the outline from which on the object counts as visible
+
+
+def auc(visible: np.ndarray, absent: np.ndarray) -> float:
+    """How often a visible frame has the higher score, ties counting half."""
+    higher = visible[:, None] - absent[None, :]
+    return float((higher > 0).mean() + 0.5 * (higher == 0).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="compact", metavar="NAME|FILE")
+    parser.add_argument("--clips", type=int, default=8, metavar="N")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    device = default_device()
+    model = load_model(options.model, device=device, dtype=preferred_dtype(device))
+    scores: dict[bool, list[float]] = {True: [], False: []}
+    rows: list[dict[str, float]] = []
+    for number in tqdm(range(options.clips), unit="clip"):
+        clip = synthesize_clip(
+            SyntheticConfig(seed=FIRST_SEED + number, num_frames=48, num_objects=1 + number % 2, occlusion="full")
+        )
+        share = np.nan_to_num(clip.visible_share(1))
+        tracker, regions = Tracker(model), []
+        own: dict[bool, list[float]] = {True: [], False: []}
+        for index, frame in enumerate(clip.frames):
+            truth = clip.visible_masks[index] == 1
+            result = tracker.step(frame, [Prompt(1, mask=truth)] if index == 0 else ())
+            if index == 0:
+                continue
+            if share[index] >= SEEN or share[index] == 0:
+                own[bool(share[index])].append(float(result.object_score_logits[0]))
+            if share[index] >= SEEN:
+                regions.append(float(region_similarity(result.masks[0], truth)))
+        for kind, found in own.items():
+            scores[kind] += found
+        rows.append({"seed": FIRST_SEED + number, "j_visible": float(np.mean(regions)), "absent": len(own[False])})
+    visible, absent = (np.array(scores[kind]) for kind in (True, False))
+    right = float(np.concatenate((visible > 0, absent <= 0)).mean())
+    figures = {
+        "auc": auc(visible, absent),
+        "sign_right": right,
+        "j_visible": float(np.mean([row["j_visible"] for row in rows])),
+        "visible_frames": len(visible),
+        "absent_frames": len(absent),
+    }
+    for row in rows:
+        print(f"seed {row['seed']}: J {100 * row['j_visible']:.1f} where visible, absent on {row['absent']} frames")
+    print(
+        f"AUC {figures['auc']:.3f} over {len(visible)} visible and {len(absent)} absent frames; "
+        f"sign right on {100 * right:.1f} % of them; J {100 * figures['j_visible']:.1f} where visible"
+    )
+    if options.json:
+        record = {"command": command_line(), **figures, "clips": rows}
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
