@@ -3,8 +3,8 @@
     python benchmarks/presence.py [--model NAME|FILE] [--clips N] [--json FILE]
 
 The first mask is given and every frame tracked. A frame counts as visible when at least a fifth of the object's outline
-is seen and as absent when nothing of it is; frames in between count as neither. Also given: J over visible frames, and how
-often the score's sign is right. The clips are drawn from seeds that nothing else uses.
+is seen and as absent when nothing of it is; frames in between count as neither. Also given: J over visible frames, and
+how often the score's sign is right. The clips are drawn from seeds that nothing else uses.
 """
 
 from __future__ import annotations

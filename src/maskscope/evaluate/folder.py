@@ -3,6 +3,7 @@
     <sequence>/<frame>.png             object numbers as palette indices or greys
     <sequence>/masks/<frame>.png       the same, as `maskscope track` writes it
     <sequence>/<object>/<frame>.png    a mask for each object, which may overlap: SA-V's val and test
+    <frame>.png, masks/<frame>.png     a single sequence, called like the folder it is in
 
 Above the sequences there may be `Annotations` and, as in DAVIS, a folder of the resolution. Frames are matched by the
 numbers in their names, however many zeros these begin with.
@@ -14,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +50,11 @@ class MaskSequence:
     by_object: Mapping[int, Mapping[FrameKey, Path]]
 
     @property
+    def first_object(self) -> int:
+        """What folder 000 is called: SA-V counts from 0, which in a label map is background."""
+        return 1 if self.by_object else 0
+
+    @property
     def frames(self) -> list[FrameKey]:
         """All frames, in order of their numbers; names that are no numbers come after, by the alphabet."""
         keys = {*self.label_maps, *(key for frames in self.by_object.values() for key in frames)}
@@ -80,10 +87,12 @@ class MaskFolder:
     Attributes:
         root: folder of the sequences' folders.
         sequences: their names, sorted.
+        alone: the folder is itself that of the only sequence.
     """
 
     root: Path
     sequences: tuple[str, ...]
+    alone: bool = False
 
     @classmethod
     def open(cls, path: Path | str) -> MaskFolder:
@@ -101,6 +110,8 @@ class MaskFolder:
             raise DatasetError(f"{root} holds several resolutions: {listed(resolutions)}", "give one of them")
         root = root / resolutions[0] if resolutions else root
         names = folder_names(root)
+        if names == ["masks"] or (not names and files_by_stem(root, MASK_SUFFIXES)):
+            return cls(root, (root.resolve().name,), alone=True)
         if not names:
             raise DatasetError(f"{root} holds no folder of a sequence", _EXPECTED)
         return cls(root, tuple(names))
@@ -111,7 +122,7 @@ class MaskFolder:
         Raises:
             DatasetError: it has no masks, or folders that are neither masks nor objects.
         """
-        folder = self.root / name
+        folder = self.root if self.alone else self.root / name
         for place in (folder, folder / "masks"):
             if label_maps := _numbered(files_by_stem(place, MASK_SUFFIXES)):
                 return MaskSequence(name, label_maps, {})
@@ -122,6 +133,29 @@ class MaskFolder:
         if not any(by_object.values()):
             raise DatasetError(f"{folder} holds no mask", _EXPECTED)
         return MaskSequence(name, {}, by_object)
+
+
+class TrueMasks(Protocol):
+    """True masks of one sequence, from a folder or a reader; see `MaskSequence`."""
+
+    @property
+    def name(self) -> str:
+        """The sequence's."""
+        ...
+
+    @property
+    def frames(self) -> list[FrameKey]:
+        """All frames, in order."""
+        ...
+
+    @property
+    def first_object(self) -> int:
+        """What the folder 000 of predictions is called."""
+        ...
+
+    def read(self, key: FrameKey, first_object: int = 0) -> Frame | None:
+        """The masks of one frame."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -136,7 +170,7 @@ class MaskPair:
     """
 
     name: str
-    truth: MaskSequence
+    truth: TrueMasks
     prediction: MaskSequence | None
     single_object: bool = False
 
@@ -162,7 +196,7 @@ class MaskPair:
         """
         binary: bool | None = None
         for key in self.truth.frames:
-            frame = self.truth.read(key, self._first_object)
+            frame = self.truth.read(key, self.truth.first_object)
             assert frame is not None
             if not isinstance(frame, dict):
                 binary = _is_binary(frame) if binary is None else binary
@@ -185,17 +219,12 @@ class MaskPair:
         only = self._only_object()
         for index, key in enumerate(keys):
             unread = (drops_first and index == 0) or (drops_last and index == len(keys) - 1)
-            frame = None if unread or self.prediction is None else self.prediction.read(key, self._first_object)
+            frame = None if unread or self.prediction is None else self.prediction.read(key, self.truth.first_object)
             if frame is not None and self.single_object:
                 frame = _merged(frame, keep_void=False)
             elif frame is not None and not isinstance(frame, dict) and only is not None and _is_binary(frame):
                 frame = np.where(frame > 0, only, 0).astype(np.uint8)
             yield frame
-
-    @property
-    def _first_object(self) -> int:
-        """SA-V counts objects from 0, which in a label map is background: there everything counts from 1."""
-        return 1 if self.truth.by_object else 0
 
     def _only_object(self) -> int | None:
         first = next(self.truths())

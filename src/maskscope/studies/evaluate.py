@@ -25,6 +25,7 @@ from maskscope.evaluate.protocol import evaluate_sequence, summarise
 from maskscope.evaluate.rules import DAVIS, Protocol, find_protocol
 from maskscope.evaluate.scores import DatasetScore, SequenceScore
 from maskscope.evaluate.tables import Row, dataset_row, frame_rows, object_row, records_of, sequence_row, to_csv
+from maskscope.evaluate.truth import TrueFolder, expect_truth, open_truth
 from maskscope.records import Record, encode_records, write_whole
 
 FORMAT = "maskscope.evaluation/1"
@@ -196,8 +197,13 @@ def match_folders(
     Raises:
         DatasetError: nothing matches, or the protocol wants what is not there.
     """
-    true, predicted = MaskFolder.open(ground_truth), MaskFolder.open(predictions)
+    true, predicted = open_truth(ground_truth), MaskFolder.open(predictions)
     wanted = _wanted(true, Path(ground_truth), options)
+    expect_truth(ground_truth, wanted)
+    if (true.alone or predicted.alone) and len(wanted) == len(predicted.sequences) == 1:
+        # A clip by itself: its folders may be called anything.
+        guess = predicted[predicted.sequences[0]]
+        return [MaskPair(wanted[0], true[wanted[0]], guess, options.single_object)], []
     missing = [name for name in wanted if name not in predicted.sequences]
     if len(missing) == len(wanted):
         raise DatasetError(
@@ -226,7 +232,7 @@ def match_folders(
     ], notes
 
 
-def _wanted(true: MaskFolder, root: Path, options: EvaluateOptions) -> list[str]:
+def _wanted(true: TrueFolder, root: Path, options: EvaluateOptions) -> list[str]:
     names = list(true.sequences) if options.split is None else DavisDataset(root, split=options.split).sequences
     if options.sequences is not None:
         names = [name for name in dict.fromkeys(options.sequences) if options.split is None or name in names]

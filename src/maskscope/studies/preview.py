@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskscope.data.output import new_file, writing
 from maskscope.errors import DatasetError, SettingError
@@ -21,6 +22,8 @@ from maskscope.transforms.registry import family_names
 log = logging.getLogger(__name__)
 
 _LOOKED_AT: Final = 100  # frames of a clip among which the strongest is looked for
+_NEARLY: Final = 0.9  # of the largest strength: frames as strong as this are alike to the eye
+_LEAST_SHOWN: Final = 0.7  # of the objects' median area, for a frame of the source to be shown
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class PreviewOptions:
         severities: a column each.
         seed: of all.
         sequence: of a data set; None for its first.
-        frame: moment of the source clip, in frames; None shows each transformation where it is strongest.
+        frame: moment of the source clip, in frames; None shows each row where its highest severity is strongest,
+            and the others as near to that moment as they are strong.
         masks: as of `TransformOptions`, like `material`.
         material: see there.
     """
@@ -101,17 +105,22 @@ def preview(
     new_file(path, overwrite)
     cells: list[list[LadderCell]] = []
     refused: DatasetError | None = None
-    total = sum(map(len, rows))
+    drawn, total = 0, sum(map(len, rows))
+    shown = _shown(clip)
     for row in rows:
-        cells.append([])
-        for recipe in row:
+        cells.append([LadderCell("", None)] * len(row))
+        moment: float | None = options.frame
+        # The hardest first: where it is hardest is looked at on the whole row.
+        for place in sorted(range(len(row)), key=lambda place: -row[place].severity):
             try:
-                cells[-1].append(_cell(clip, recipe, material, options.frame))
+                cell, moment = _cell(clip, row[place], material, options.frame, moment, shown)
             except DatasetError as error:
-                log.warning("%s is left out: %s", recipe, error)
-                cells[-1].append(LadderCell(f"{_title(recipe)}: not possible", None))
+                log.warning("%s is left out: %s", row[place], error)
+                cell = LadderCell(f"{_title(row[place])}: not possible", None)
                 refused = refused or error
-            progress(PreviewProgress("drawing", sum(map(len, cells)), total))
+            cells[-1][place] = cell
+            drawn += 1
+            progress(PreviewProgress("drawing", drawn, total))
             if stop():
                 return None
     if refused is not None and all(cell.frame is None for line in cells for cell in line):
@@ -122,27 +131,51 @@ def preview(
     return path
 
 
-def _cell(clip: Clip, recipe: Recipe, material: Material, moment: int | None) -> LadderCell:
+def _cell(
+    clip: Clip, recipe: Recipe, material: Material, asked: int | None, near: float | None, shown: NDArray[np.bool_]
+) -> tuple[LadderCell, float | None]:
+    """A cell, and the moment of the source it shows: `near`, where the row has one and this place shows one."""
     changed = transform(clip, [recipe], material)
-    if moment is None:
-        frame = _strongest(changed)
+    if asked is None:
+        frame = _strongest(changed, near, shown)
     else:
-        frame = changed.at(round(moment * (changed.num_frames - 1) / max(clip.num_frames - 1, 1)))
+        frame = changed.at(round(asked * (changed.num_frames - 1) / max(clip.num_frames - 1, 1)))
     variant = changed.plan.parameters.get("variant")
-    return LadderCell(f"{_title(recipe, variant)}: {frame.strengths[-1]:.3g}", frame)
+    cell = LadderCell(f"{_title(recipe, variant)}: {frame.strengths[-1]:.3g}", frame)
+    return cell, frame.source_time if near is None else near
 
 
-def _strongest(clip: Clip) -> ClipFrame:
-    """The frame with the largest realised strength, of some spread over the clip; the middle one of equals."""
-    count = min(clip.num_frames, _LOOKED_AT)
-    places = sorted({round(place) for place in np.linspace(0, clip.num_frames - 1, count)})
+def _shown(clip: Clip) -> NDArray[np.bool_]:
+    """(n,) frames on which the objects are not nearly out of sight already, so that one sees what is done to them."""
+    looked_at = _spread(clip.num_frames)
+    areas = np.array([np.count_nonzero(clip.at(place).amodal_hw) for place in looked_at], dtype=np.float64)
+    least = _LEAST_SHOWN * float(np.median(areas[areas > 0])) if areas.any() else 0.0
+    return np.asarray(np.interp(np.arange(clip.num_frames), looked_at, areas) >= least)
+
+
+def _strongest(clip: Clip, near: float | None, shown: NDArray[np.bool_]) -> ClipFrame:
+    """Of the frames that are nearly as strong as the strongest the one nearest to a moment, else to the middle.
+
+    Frames on which the source hides its objects are passed over, as long as there are others.
+    """
     middle = (clip.num_frames - 1) / 2
+    found: dict[int, tuple[float, float]] = {}  # place -> strength, distance
+    hidden: dict[int, tuple[float, float]] = {}
+    for place in _spread(clip.num_frames):
+        frame = clip.at(place)
+        strength, time = abs(frame.strengths[-1]), frame.source_time
+        distance = abs(place - middle) if near is None or time is None else abs(time - near)
+        kept = found if time is None or shown[round(time)] else hidden
+        kept[place] = (strength if np.isfinite(strength) else -1.0, distance)
+    ranked = found or hidden
+    enough = _NEARLY * max(strength for strength, _ in ranked.values())
+    return clip.at(min((distance, place) for place, (strength, distance) in ranked.items() if strength >= enough)[1])
 
-    def rank(place: int) -> tuple[float, float]:
-        strength = abs(clip.at(place).strengths[-1])
-        return (strength if np.isfinite(strength) else -1.0, -abs(place - middle))
 
-    return clip.at(max(places, key=rank))
+def _spread(num_frames: int) -> list[int]:
+    """Some frames all over a clip."""
+    count = min(num_frames, _LOOKED_AT)
+    return sorted({round(place) for place in np.linspace(0, num_frames - 1, count)})
 
 
 def _title(recipe: Recipe, variant: str | None = None) -> str:

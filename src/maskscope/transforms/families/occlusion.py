@@ -53,6 +53,7 @@ LONGEST_SHARE: Final = 0.5
 LARGEST_HIDDEN: Final = 0.6
 """Share of the picture: what would hide more of it leaves no picture to follow the target in."""
 
+_LEAST_SEEN: Final = 0.25  # of its median area: what the clip itself hides nearly whole is not hidden once more
 _LEAD_FRAMES: Final = 24  # kept before and after where the clip is long enough: the way in and out
 _GROUPS: Final = (1, 6, 12, 24)  # how many of a thing too thin to hide much by itself
 _LARGEST_ALONE: Final = 1.6  # side of a cut-out over the target's, before a group of smaller ones takes its place
@@ -171,7 +172,9 @@ def _when(track: TargetTrack, duration_frames: int, place: float) -> range:
     length = max(min(duration_frames, int(LONGEST_SHARE * n)), 1)
     lead = min(_LEAD_FRAMES, (n - 1 - length) // 3)
     first, last = 1 + lead, n - length - max(lead, 1)
-    present = np.concatenate([[0], np.cumsum(track.areas_px > 0)])
+    known = track.areas_px[track.areas_px > 0]
+    least = _LEAST_SEEN * float(np.median(known)) if len(known) else 0.0
+    present = np.concatenate([[0], np.cumsum((track.areas_px > 0) & (track.areas_px >= least))])
     starts = np.arange(first, max(last, first) + 1)
     seen = present[starts + length] - present[starts]
     if not seen.max():
