@@ -110,7 +110,8 @@ class MaskFolder:
             raise DatasetError(f"{root} holds several resolutions: {listed(resolutions)}", "give one of them")
         root = root / resolutions[0] if resolutions else root
         names = folder_names(root)
-        if names == ["masks"] or (not names and files_by_stem(root, MASK_SUFFIXES)):
+        own = {(): root, ("masks",): root / "masks"}.get(tuple(names))
+        if own is not None and files_by_stem(own, MASK_SUFFIXES):
             return cls(root, (root.resolve().name,), alone=True)
         if not names:
             raise DatasetError(f"{root} holds no folder of a sequence", _EXPECTED)
