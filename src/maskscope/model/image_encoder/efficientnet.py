@@ -113,6 +113,8 @@ class EfficientNetLite(nn.Module):
         height, width = images_bchw.shape[-2:]
         if height % 32 or width % 32:
             raise ShapeError(f"sides should be multiples of 32, got {height} x {width}", "pad or resize the image")
+        # on CPU 2.5 times as fast; `contiguous` would leave the odd strides of a lone picture, which cost as much
+        images_bchw = images_bchw.clone(memory_format=torch.channels_last)
         features = self.stem_activation(self.stem(images_bchw))
         maps: list[Tensor] = []
         for index, stage in enumerate(self.stages):
