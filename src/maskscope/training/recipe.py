@@ -52,10 +52,7 @@ class Cycle:
         return sum(phase.steps for phase in self.phases)
 
 
-COMPACT_CYCLES = (
-    Cycle((Phase(1098, 3, 4, (224, 384)), Phase(1360, 2, 6, (288, 512)))),
-    Cycle((Phase(1409, 3, 4, (288, 512)), Phase(1215, 2, 6, (288, 512))), learning_rate=5e-4, trunk_rate=5e-5),
-)
+COMPACT_CYCLES = (Cycle((Phase(900, 3, 4, (224, 384)), Phase(1300, 3, 4, (288, 512)), Phase(300, 2, 5, (352, 640)))),)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 from maskscope.errors import SettingError
 from maskscope.training.recipe import CLIPS_APART, Cycle, Phase, Recipe
 
-RECIPES: Final = {"compact": Recipe()}
+RECIPES: Final = {"compact": Recipe(seed=11)}
 NOT_DECISIVE: Final = ("checkpoint_minutes",)
 
 T = TypeVar("T")

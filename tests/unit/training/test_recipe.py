@@ -64,7 +64,7 @@ def test_parts_are_frozen_by_name() -> None:
     frozen = {name.split(".")[0] for name, p in model.named_parameters() if not p.requires_grad}
     assert frozen == {"image_encoder", "mask_decoder"}
     assert all(p.requires_grad for p in model.image_encoder.trunk.parameters())
-    with pytest.raises(SettingError, match=r"no part 'encoder' to freeze; its parts: image_encoder, mask_decoder"):
+    with pytest.raises(SettingError, match=r"no part 'encoder' to freeze; its parts: appearance_key, image_encoder, mask_decoder"):
         freeze(model, Recipe(frozen=("encoder",)))
 
 
@@ -85,7 +85,7 @@ def test_a_file_says_what_differs(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("sed = 1", "'sed', which a recipe has not"),
-        ("seed = 'one'", "seed is 'one', expected a value like 0"),
+        ("seed = 'one'", "seed is 'one', expected a value like 11"),
         ("seed = = 1", "is not TOML"),
         ("[clips]\nvideo = [1]", "video is .*, expected a value like 0.45"),
         ("[[cycles]]\n[[cycles.phases]]\nsteps = 1", "needs clips, frames, size_hw, steps"),
