@@ -84,6 +84,8 @@ class Record:
             )
 
 
+_GROUP_ROWS: Final = 200_000
+
 COLUMNS: Final = tuple(field.name for field in fields(Record))
 
 
@@ -162,7 +164,9 @@ def read_facts(path: Path | str) -> dict[str, Any]:
 
 
 def merge_records(files: Iterable[Path | str], path: Path | str, facts: Mapping[str, Any] | None = None) -> None:
-    """Put the rows of many files into one, which appears whole or not at all; holds one of them in memory at a time.
+    """Put the rows of many files into one, which appears whole or not at all; holds a part of them in memory at a time.
+
+    Rows of small files are put together, as every group of rows costs some kilobytes.
 
     Raises:
         RecordError: a file is missing, damaged, or of another version.
@@ -173,13 +177,18 @@ def merge_records(files: Iterable[Path | str], path: Path | str, facts: Mapping[
     schema = _schema(arrow).with_metadata(_metadata(facts))
     content = io.BytesIO()
     with parquet.ParquetWriter(content, schema, compression="zstd") as writer:
+        waiting: list[Any] = []
         for file in files:
             read_facts(file)
             try:
-                table = parquet.read_table(file, columns=list(COLUMNS))
+                waiting.append(parquet.read_table(file, columns=list(COLUMNS)).cast(schema))
             except (arrow.ArrowException, OSError) as error:
                 raise _damaged(file, error) from error
-            writer.write_table(table.cast(schema))
+            if sum(map(len, waiting)) >= _GROUP_ROWS:
+                writer.write_table(arrow.concat_tables(waiting).unify_dictionaries().combine_chunks())
+                waiting = []
+        if waiting:
+            writer.write_table(arrow.concat_tables(waiting).unify_dictionaries().combine_chunks())
     write_whole(Path(path), content.getvalue())
 
 

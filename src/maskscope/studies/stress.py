@@ -137,7 +137,7 @@ def run_stress(
     facts = {
         "format": FORMAT,
         "maskscope_version": __version__,
-        "command": list(command),
+        "command": [_name(word) for word in command],
         "request": request,
         "protocol": asdict(protocol),
         "jobs": len(jobs),
@@ -275,6 +275,14 @@ def _earlier(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return model if isinstance(model, dict) else {}
+
+
+def _name(word: str) -> str:
+    """A word of a command, of an absolute path its last part: records are for readers elsewhere."""
+    option, equals, value = word.partition("=")
+    if equals and option.startswith("-"):
+        return f"{option}={_name(value)}"
+    return Path(word).name if Path(word).is_absolute() else word
 
 
 def _digest(parts: Iterable[str]) -> str:
