@@ -154,7 +154,7 @@ def _shown(clip: Clip) -> NDArray[np.bool_]:
 
 
 def _strongest(clip: Clip, near: float | None, shown: NDArray[np.bool_]) -> ClipFrame:
-    """Of the frames that are nearly as strong as the strongest the one nearest to a moment, else to the middle.
+    """The strongest frame, of equals the one nearest to the middle; with a moment the nearest to it that is as strong.
 
     Frames on which the source hides its objects are passed over, as long as there are others.
     """
@@ -168,7 +168,7 @@ def _strongest(clip: Clip, near: float | None, shown: NDArray[np.bool_]) -> Clip
         kept = found if time is None or shown[round(time)] else hidden
         kept[place] = (strength if np.isfinite(strength) else -1.0, distance)
     ranked = found or hidden
-    enough = _NEARLY * max(strength for strength, _ in ranked.values())
+    enough = (1.0 if near is None else _NEARLY) * max(strength for strength, _ in ranked.values())
     return clip.at(min((distance, place) for place, (strength, distance) in ranked.items() if strength >= enough)[1])
 
 
