@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from planted import SIDE, course, tiny_model, upside_down
 
 from maskscope.errors import SettingError, ShapeError
 from maskscope.model import SAM2
@@ -12,6 +11,7 @@ from maskscope.observe.intervene import Intervened, MemoryReads, masks_from
 from maskscope.stages import STAGES
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.tracker import Tracker
+from planted import SIDE, course, tiny_model, upside_down
 from scripted_model import Frames, ScriptedModel
 
 
@@ -43,7 +43,7 @@ def test_replacing_nothing_leaves_every_bit(model: SAM2) -> None:
     standing_in = Intervened(model, dict.fromkeys(STAGES, look), reads=look, fine=look)
     for expected, came in zip(logits(model), logits(standing_in), strict=True):
         assert torch.equal(expected, came)
-    # frame 0: image, pointer of the given mask, memory; later: image, reads, conditioned, fine, decoded, pointer, memory
+    # frame 0: image, pointer of the given mask, memory; later also reads, conditioned, fine and decoded
     assert [seen.count(t) for t in range(4)] == [3, 7, 7, 7]
     assert not standing_in.fired
 

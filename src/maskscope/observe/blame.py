@@ -1,0 +1,345 @@
+"""Which position is to blame for a loss of the object: pure functions of readings.
+
+A loss is blamed on the earliest position whose separation falls significantly against the clean run *and* whose repair
+by patching brings the mask back. Neither is enough alone. Separation falls at every position behind the cause. And a
+patch repairs whatever was lost at its position or before it: clean tokens at `prompt_attended` bring every mask back,
+clean features at `memory_conditioned` also make up for a spoilt memory, and for a clip that was changed the clean image
+embedding is the clean run itself.
+
+"Earliest" is the order of computation: by frame, and within a frame by position. What is written on one frame is read
+on the next, so a pointer or memory that falls on frame 7 comes before the reading of it on frame 8.
+
+"Not determined" is an answer, and the reason is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskscope.errors import SettingError
+from maskscope.observe.losses import LOST, Loss, LossRule, Successes, losses_of
+from maskscope.observe.reading import Reading
+from maskscope.stages import STAGES, Stage
+
+SEPARATION: Final[Mapping[Stage, str]] = {
+    "image_embedding": "separation_auc",
+    "memory_conditioned": "separation_auc",
+    "prompt_attended": "separation_auc",
+    "object_pointer": "pointer_cosine.first",  # a vector has no background to be told from; it holds to the first
+    "memory_features": "separation_auc",
+}
+"""The reading that stands for separation at each position."""
+
+REMEDIES: Final[Mapping[Stage, str]] = {
+    "image_embedding": "The picture itself no longer shows the object apart: look to camera, light, resolution and "
+    "frame rate.",
+    "memory_conditioned": "The picture shows the object, reading memory loses it: try another memory policy.",
+    "prompt_attended": "The object is there until the prompt is read: give another prompt, or more clicks.",
+    "object_pointer": "What is kept of the object as a whole went wrong and is read again: gate the memory write.",
+    "memory_features": "A wrong frame was written to memory and is read again: gate the memory write.",
+}
+"""What follows from the position to blame."""
+
+NOT_DETERMINED: Final = "not determined"
+
+
+@dataclass(frozen=True)
+class BlameRule:
+    """How much evidence is asked for.
+
+    Attributes:
+        loss: what counts as a loss.
+        least_fall: separation must fall by as much, in the unit of its reading (AUC or cosine).
+        deviations: and by so many deviations of the clean run's own change from frame to frame. A fall counts if it
+            lasts for two frames, or is twice as deep as asked.
+        lead_frames: falls are looked for on the first lost frame and so many before it: the reach of recent memory.
+        repaired: share of the loss that a patch must bring back, 0..1.
+        confident: share of the redraws that must name the same position.
+        draws: of the redraws, see `Blame.confidence`.
+
+    Raises:
+        SettingError: a share outside 0..1, or a negative number.
+    """
+
+    loss: LossRule = LossRule()
+    least_fall: float = 0.03
+    deviations: float = 3.0
+    lead_frames: int = 8
+    repaired: float = 0.5
+    confident: float = 0.5
+    draws: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("repaired", "confident"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingError(f"{name} is {getattr(self, name)}, expected a share in 0..1")
+        for name in ("least_fall", "deviations", "lead_frames", "draws"):
+            if getattr(self, name) < 0:
+                raise SettingError(f"{name} is {getattr(self, name)}, expected 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for one position.
+
+    Attributes:
+        stage: the position.
+        fell_at: first frame on which its separation fell significantly, not after the first lost one; None if it did
+            not.
+        fall: the largest fall up to there, clean less disturbed; None where separation was not measured.
+        asked: the fall that is significant here.
+        repair: share of the loss that came back by patching here: 1 all, 0 nothing; None where it was not patched.
+        state: why it was not patched; empty where it was.
+    """
+
+    stage: Stage
+    fell_at: int | None
+    fall: float | None
+    asked: float
+    repair: float | None
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """One loss and its cause.
+
+    Attributes:
+        loss: which.
+        stage: position to blame; None is not determined.
+        confidence: share of redraws that name the same position, 0..1: the lost frames are drawn with replacement, and
+            the thresholds are varied about their values (by a factor of 0.7 to 1.4, the share to be repaired by 0.15).
+            It says how far the answer hangs on single frames and thresholds, not how likely it is true.
+        reason: one sentence.
+        remedy: what to do about it; empty where nothing was determined.
+        evidence: for every position, in order.
+    """
+
+    loss: Loss
+    stage: Stage | None
+    confidence: float
+    reason: str
+    remedy: str
+    evidence: tuple[Evidence, ...]
+
+    def readings(self) -> list[Reading]:
+        """As readings of the first lost frame: `blame` (a state: the position), `blame_confidence`, and for each
+        position `blame_fall` and `blame_repair`."""
+        at = {"frame": self.loss.first, "object": self.loss.object}
+        said = [
+            Reading(metric="blame", state=self.stage or NOT_DETERMINED, frame=self.loss.first, object=self.loss.object),
+            Reading(metric="blame_confidence", value=self.confidence, frame=self.loss.first, object=self.loss.object),
+        ]
+        for each in self.evidence:
+            pairs = (("blame_fall", each.fall), ("blame_repair", each.repair))
+            said += [Reading(metric=m, value=v, stage=each.stage, **at) for m, v in pairs if v is not None]
+        return said
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Case:
+    """A loss and all that is known of it, as arrays.
+
+    Attributes:
+        lost, kept: (n,) success of the disturbed and the clean run on the frames of the loss that the clean run holds.
+        patched: the same by position.
+        falls: by position, {frame: clean less disturbed} up to the first lost frame.
+        noise: by position, deviation of the clean run's change from frame to frame.
+    """
+
+    lost: NDArray[np.float64]
+    kept: NDArray[np.float64]
+    patched: Mapping[Stage, NDArray[np.float64]]
+    falls: Mapping[Stage, Mapping[int, float]]
+    noise: Mapping[Stage, float]
+
+
+def blame(
+    clean: Iterable[Reading],
+    disturbed: Iterable[Reading],
+    patched: Iterable[Reading],
+    *,
+    counterparts: Mapping[int, int] | None = None,
+    separation: Mapping[Stage, str] = SEPARATION,
+    rule: BlameRule | None = None,
+) -> list[Blame]:
+    """Every loss of every object, with the position to blame.
+
+    Args:
+        clean: readings of the clean run, with `separation` among them.
+        disturbed: of the disturbed run.
+        patched: of `maskscope.observe.recovery.Recovery`, direction "repair", over the whole clip.
+        counterparts: frame of the disturbed run -> frame of the clean one that shows the same moment, where time was
+            changed; the same frame without.
+        separation: which reading stands for separation at each position.
+        rule: how much evidence is asked for.
+    """
+    rule = rule or BlameRule()
+    clean, disturbed, patched = list(clean), list(disturbed), list(patched)
+    blames = []
+    for object_id in sorted({r.object for r in patched if r.metric == "disturbed_j" and r.object is not None}):
+        successes = Successes.of(patched, object_id)
+        curves = {
+            stage: (_curve(clean, stage, metric, object_id), _curve(disturbed, stage, metric, object_id))
+            for stage, metric in separation.items()
+        }
+        states = {r.stage: r.state for r in patched if r.metric == "recovered_j" and r.state and r.object == object_id}
+        for loss in losses_of(successes, object_id, rule.loss):
+            case = _case(loss, successes, curves, counterparts, rule)
+            blames.append(_judge(loss, case, {k: v or "" for k, v in states.items() if k}, rule))
+    return blames
+
+
+def _curve(readings: Sequence[Reading], stage: Stage, metric: str, object_id: int) -> dict[int, float]:
+    """Values of the position itself, by frame."""
+    return {
+        r.frame: r.value
+        for r in readings
+        if r.metric == metric
+        and r.stage == stage
+        and r.object == object_id
+        and not r.tap
+        and r.frame is not None
+        and r.value is not None
+    }
+
+
+def _case(
+    loss: Loss,
+    successes: Successes,
+    curves: Mapping[Stage, tuple[Mapping[int, float], Mapping[int, float]]],
+    counterparts: Mapping[int, int] | None,
+    rule: BlameRule,
+) -> _Case:
+    held = [t for t in loss.frames if t in loss.held]
+    patched = {
+        stage: np.array([by_frame[t] for t in held])
+        for stage, by_frame in successes.patched.items()
+        if held and all(t in by_frame for t in held)
+    }
+    falls, noise = {}, {}
+    for stage, (clean, disturbed) in curves.items():
+        there = dict.fromkeys(disturbed) if counterparts is None else counterparts
+        of = {t: t for t in there} if counterparts is None else counterparts
+        # one more frame, to see whether a fall on the first lost frame lasts
+        window = range(loss.first - rule.lead_frames, loss.first + 2)
+        falls[stage] = {
+            t: clean[of[t]] - disturbed[t] for t in window if t in disturbed and of.get(t) in clean and t in of
+        }
+        noise[stage] = _noise(clean)
+    return _Case(
+        np.array([successes.disturbed[t] for t in held]),
+        np.array([successes.clean[t] for t in held]),
+        patched,
+        falls,
+        noise,
+    )
+
+
+def _noise(curve: Mapping[int, float]) -> float:
+    """Robust deviation of a curve about its course, from its steps: 1.4826 median|step| / sqrt(2)."""
+    steps = [abs(value - curve[t - 1]) for t, value in curve.items() if t - 1 in curve]
+    return 1.4826 * float(np.median(steps)) / np.sqrt(2) if steps else 0.0
+
+
+def _fell_at(falls: Mapping[int, float], asked: float, last: int) -> int | None:
+    """First frame of a significant fall, `last` at most."""
+    for t in sorted(falls):
+        if t <= last and (falls[t] > 2 * asked or (falls[t] > asked and falls.get(t + 1, 0.0) > asked)):
+            return t
+    return None
+
+
+def _evidence(
+    loss: Loss,
+    case: _Case,
+    states: Mapping[Stage, str],
+    rule: BlameRule,
+    rows: NDArray[np.int64],
+    strictness: float = 1,
+) -> tuple[Evidence, ...]:
+    """For all positions, over some of the lost frames, with the falls asked for multiplied by `strictness`."""
+    gap = float((case.kept - case.lost)[rows].sum())
+    evidence = []
+    for stage in STAGES:
+        falls = case.falls.get(stage, {})
+        asked = strictness * max(rule.least_fall, rule.deviations * case.noise.get(stage, 0.0))
+        before = [fall for t, fall in falls.items() if t <= loss.first]
+        repair = None
+        if stage in case.patched and gap > 0:
+            repair = float((case.patched[stage] - case.lost)[rows].sum()) / gap
+        evidence.append(
+            Evidence(
+                stage,
+                _fell_at(falls, asked, loss.first),
+                max(before, default=None),
+                asked,
+                repair,
+                states.get(stage, "") if repair is None or stage in states else "",
+            )
+        )
+    return tuple(evidence)
+
+
+def _named(evidence: Iterable[Evidence], repaired: float) -> Stage | None:
+    """The earliest position with both kinds of evidence."""
+    fit = [
+        (each.fell_at, STAGES.index(each.stage))
+        for each in evidence
+        if each.fell_at is not None and each.repair is not None and each.repair >= repaired
+    ]
+    return STAGES[min(fit)[1]] if fit else None
+
+
+def _judge(loss: Loss, case: _Case, states: Mapping[Stage, str], rule: BlameRule) -> Blame:
+    rows = np.arange(len(case.lost))
+    evidence = _evidence(loss, case, states, rule, rows)
+
+    def not_determined(reason: str, confidence: float = 0.0) -> Blame:
+        return Blame(loss, None, confidence, reason, "", evidence)
+
+    if not len(rows):
+        return not_determined("the clean run loses the object there as well")
+    stage = _named(evidence, rule.repaired)
+    if stage is None:
+        return not_determined(_why_not(loss, evidence, rule))
+    rng = np.random.default_rng(0)  # the same answer every time
+    named = 0
+    for _ in range(rule.draws):
+        drawn = rng.integers(0, len(rows), len(rows))
+        varied = _evidence(loss, case, states, rule, drawn, float(np.exp(rng.uniform(-0.35, 0.35))))
+        named += _named(varied, rule.repaired + rng.uniform(-0.15, 0.15)) == stage
+    confidence = named / rule.draws if rule.draws else 1.0
+    if confidence < rule.confident:
+        return not_determined(f"{stage} by a narrow margin: the answer changes with frames and thresholds", confidence)
+    of = evidence[STAGES.index(stage)]
+    assert of.fell_at is not None and of.fall is not None and of.repair is not None
+    reason = (
+        f"separation at {stage} falls first, on frame {of.fell_at} (by up to {of.fall:.2f}, {of.asked:.2f} is "
+        f"significant), and the clean activation there brings back {100 * of.repair:.0f} % of the mask"
+    )
+    return Blame(loss, stage, confidence, reason, REMEDIES[stage], evidence)
+
+
+def _why_not(loss: Loss, evidence: Sequence[Evidence], rule: BlameRule) -> str:
+    fallen = [each for each in evidence if each.fell_at is not None]
+    if all(each.fall is None for each in evidence):
+        what = "the object is not there to be told apart" if loss.kind != LOST else "separation was not measured there"
+        return what
+    if not fallen:
+        return "separation falls significantly at no position"
+    refused = sorted({each.state for each in fallen if each.state})
+    if refused:
+        return refused[0]
+    if all(each.repair is None for each in fallen):
+        return "no position was patched on the lost frames"
+    best = max(each.repair for each in fallen if each.repair is not None)
+    return (
+        "no patch where separation falls brings the mask back: "
+        f"at most {100 * best:.0f} % of it, {100 * rule.repaired:.0f} % is asked"
+    )
