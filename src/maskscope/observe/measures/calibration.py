@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskscope.errors import ShapeError
+from maskscope.observe.measures.ranking import auc
 from maskscope.observe.reading import Reading
 
 HELD_IOU = 0.5
@@ -129,11 +130,7 @@ def score_auc(scores: ArrayLike, positive: ArrayLike) -> float | None:
     score, kind = np.asarray(scores, np.float64), np.asarray(positive, bool)
     if score.ndim != 1 or score.shape != kind.shape:
         raise ShapeError(f"the scores are {score.shape} and the kinds {kind.shape}, expected the same (n,)")
-    yes, no = np.sort(score[kind]), np.sort(score[~kind])
-    if not (yes.size and no.size):
-        return None
-    below, up_to = np.searchsorted(no, yes, "left"), np.searchsorted(no, yes, "right")
-    return float((below + up_to).sum() / (2 * yes.size * no.size))
+    return None if kind.all() or not kind.any() else auc(score[kind], score[~kind])
 
 
 def calibration(frames: Sequence[ScoredFrame], object_id: int | None = None, bins: int = 10) -> list[Reading]:

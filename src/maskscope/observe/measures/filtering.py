@@ -19,11 +19,11 @@ from math import sqrt
 from typing import Final, Literal
 
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from maskscope.errors import ShapeError
 from maskscope.observe.alignment import align
+from maskscope.observe.counterpart import Counterpart, same_frame
 from maskscope.observe.measures.cka import MIN_PLACES, DebiasedCKA, places
 from maskscope.observe.probe import Sight
 from maskscope.observe.reading import Reading
@@ -43,26 +43,8 @@ FEEDS: Final[Mapping[Stage, Stage]] = {
 NO_USUAL = "the clean clip does not move here"
 NO_CELLS = "the region has too few cells"
 NO_VARIATION = "the features do not vary here"
-NOT_ALIGNED = "cannot be aligned"
+NOT_HELD = "the clean frame is no longer held"
 UNDISTURBED = "undisturbed before this stage"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Source:
-    """Which clean frame a disturbed one shows.
-
-    Attributes:
-        frame: its number in the clean clip.
-        to_source: (3, 3) homography from the disturbed frame's pixels to the clean one's; None where nothing moved.
-    """
-
-    frame: int
-    to_source: ArrayLike | None = None
-
-
-def same_frame(frame: int) -> Source:
-    """Of transformations that leave time and geometry alone."""
-    return Source(frame)
 
 
 def squared_distance(a_chw: Tensor, b_chw: Tensor) -> Tensor:
@@ -114,11 +96,12 @@ class Filtering:
 
     Two probes feed it, one on each tracker: `Filtering.clean` and `Filtering.disturbed` are measures for
     `maskscope.observe.probe.Probe`. A disturbed frame must come after the clean frame it shows, at most `keep` clean
-    frames later. Readings are made at the end, by `readings`: what is usual is known only then.
+    frames later; one without a counterpart has the reason for a state. Readings are made at the end, by `readings`:
+    what is usual is known only then.
 
     Args:
         size_hw: (height, width) of the frames in pixels.
-        source_of: the clean frame that a disturbed one shows; None where it shows none, such as foreign footage.
+        counterpart_of: the clean frame that a disturbed one shows, and where its pixels came from.
         keep: clean frames whose features are held; None holds all, for clips that run backwards.
         cka: also compare by CKA, which takes about as long as all the rest.
     """
@@ -126,13 +109,13 @@ class Filtering:
     def __init__(
         self,
         size_hw: tuple[int, int],
-        source_of: Callable[[int], Source | None] = same_frame,
+        counterpart_of: Callable[[int], Counterpart] = same_frame,
         keep: int | None = 2,
         cka: bool = True,
     ) -> None:
         if keep is not None and keep < 2:
             raise ShapeError(f"{keep} clean frames are kept, expected 2 or more", "neighbours are compared")
-        self.size_hw, self.source_of, self.keep, self.with_cka = size_hw, source_of, keep, cka
+        self.size_hw, self.counterpart_of, self.keep, self.with_cka = size_hw, counterpart_of, keep, cka
         self.clean = _Face(self._see_clean)
         self.disturbed = _Face(self._see_disturbed)
         self._held: dict[Place, dict[int, Sight]] = {}
@@ -157,15 +140,16 @@ class Filtering:
             del held[next(iter(held))]
 
     def _see_disturbed(self, sight: Sight) -> None:
-        source = self.source_of(sight.frame)
-        clean = None if source is None else self._held.get(_place(sight), {}).get(source.frame)
-        light = _without_features(sight)
-        if source is None or clean is None or clean.features.shape != sight.features.shape:
-            self._found += [_Found(light, region, None, NOT_ALIGNED) for region in _regions(sight)]
+        counterpart, light = self.counterpart_of(sight.frame), _without_features(sight)
+        held = self._held.get(_place(sight), {})
+        clean = None if counterpart.frame is None else held.get(counterpart.frame)
+        if clean is None or clean.features.shape != sight.features.shape:
+            state = counterpart.reason or NOT_HELD
+            self._found += [_Found(light, region, None, state) for region in _regions(sight)]
             return
         features = _map(sight.features)
         flat = sight.features.ndim == 1  # a pointer lies nowhere, so nothing moves it
-        aligned = align(_map(clean.features), None if flat else source.to_source, self.size_hw)
+        aligned = align(_map(clean.features), None if flat else counterpart.to_other, self.size_hw)
         squares = squared_distance(features, aligned.features_chw)
         for region, cells in _regions(sight).items():
             here = cells & aligned.valid_hw

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from maskscope.errors import ShapeError
+from maskscope.observe.counterpart import NO_MOMENT, Counterpart
 from maskscope.observe.grid import Regions
 from maskscope.observe.measures.filtering import (
     NO_USUAL,
-    NOT_ALIGNED,
+    NOT_HELD,
     UNDISTURBED,
     Filtering,
     RootMeanSquare,
-    Source,
     filtering_ratio,
     squared_distance,
 )
@@ -131,7 +131,7 @@ def test_moved_pixels_are_compared_where_they_came_from() -> None:
     clean = [torch.randn(4, *GRID) for _ in range(2)]
     moved_mask = np.roll(MASK, -16, axis=1)
     moved_mask[:, -16:] = False
-    filtering = Filtering(SIZE, lambda t: Source(t, shift))
+    filtering = Filtering(SIZE, lambda t: Counterpart(t, shift))
     still = Filtering(SIZE)
     for t, features in enumerate(clean):
         follows = torch.cat((features[:, :, 1:], torch.full((4, 4, 1), 99.0)), dim=2)
@@ -148,7 +148,7 @@ def test_moved_pixels_are_compared_where_they_came_from() -> None:
 
 
 def test_another_speed_is_compared_with_the_frame_it_shows() -> None:
-    filtering = Filtering(SIZE, lambda t: Source(2 * t), keep=4)
+    filtering = Filtering(SIZE, lambda t: Counterpart(2 * t), keep=4)
     for t in range(4):
         filtering.clean.see(sight("image_embedding", t, flat(float(t * t))))
     filtering.disturbed.see(sight("image_embedding", 1, flat(4.0)))
@@ -157,12 +157,12 @@ def test_another_speed_is_compared_with_the_frame_it_shows() -> None:
 
 def test_what_cannot_be_aligned_is_said() -> None:
     """Foreign footage, and a frame that is no longer held."""
-    filtering = Filtering(SIZE, lambda t: None if t == 5 else Source(0))
+    filtering = Filtering(SIZE, lambda t: Counterpart.of(None if t == 5 else 0.0))
     for t in range(4):
         filtering.clean.see(sight("image_embedding", t, flat(float(t))))
     for t in (4, 5):
         filtering.disturbed.see(sight("image_embedding", t, flat(0.0)))
-    assert {r.state for r in filtering.readings()} == {NOT_ALIGNED}
+    assert {(r.frame, r.state) for r in filtering.readings()} == {(4, NOT_HELD), (5, NO_MOMENT)}
     assert len(filtering.readings()) == 4, "object and background, twice"
 
 
