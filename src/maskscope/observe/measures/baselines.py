@@ -74,7 +74,7 @@ class Elsewhere:
         if not len(free):
             return None
         top, left = free[np.random.default_rng(seed).integers(len(free))]
-        return cls((top + height / 2) / taken.shape[0], (left + width / 2) / taken.shape[1])
+        return cls(float(top + height / 2) / taken.shape[0], float(left + width / 2) / taken.shape[1])
 
     def control(self, regions: Regions) -> Regions:
         """The object's shape moved there, and the rest of the picture, to which the object then belongs.
