@@ -15,7 +15,8 @@ on the next, so a pointer or memory that falls on frame 7 comes before the readi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -66,7 +67,7 @@ class BlameRule:
         SettingError: a share outside 0..1, or a negative number.
     """
 
-    loss: LossRule = LossRule()
+    loss: LossRule = field(default_factory=LossRule)
     least_fall: float = 0.03
     deviations: float = 3.0
     lead_frames: int = 8
@@ -130,14 +131,14 @@ class Blame:
     def readings(self) -> list[Reading]:
         """As readings of the first lost frame: `blame` (a state: the position), `blame_confidence`, and for each
         position `blame_fall` and `blame_repair`."""
-        at = {"frame": self.loss.first, "object": self.loss.object}
+        say = partial(Reading, frame=self.loss.first, object=self.loss.object)
         said = [
-            Reading(metric="blame", state=self.stage or NOT_DETERMINED, frame=self.loss.first, object=self.loss.object),
-            Reading(metric="blame_confidence", value=self.confidence, frame=self.loss.first, object=self.loss.object),
+            say(metric="blame", state=self.stage or NOT_DETERMINED),
+            say(metric="blame_confidence", value=self.confidence),
         ]
         for each in self.evidence:
             pairs = (("blame_fall", each.fall), ("blame_repair", each.repair))
-            said += [Reading(metric=m, value=v, stage=each.stage, **at) for m, v in pairs if v is not None]
+            said += [say(metric=metric, value=value, stage=each.stage) for metric, value in pairs if value is not None]
         return said
 
 
@@ -224,8 +225,7 @@ def _case(
     }
     falls, noise = {}, {}
     for stage, (clean, disturbed) in curves.items():
-        there = dict.fromkeys(disturbed) if counterparts is None else counterparts
-        of = {t: t for t in there} if counterparts is None else counterparts
+        of = {t: t for t in disturbed} if counterparts is None else counterparts
         # one more frame, to see whether a fall on the first lost frame lasts
         window = range(loss.first - rule.lead_frames, loss.first + 2)
         falls[stage] = {
@@ -318,10 +318,9 @@ def _judge(loss: Loss, case: _Case, states: Mapping[Stage, str], rule: BlameRule
     if confidence < rule.confident:
         return not_determined(f"{stage} by a narrow margin: the answer changes with frames and thresholds", confidence)
     of = evidence[STAGES.index(stage)]
-    assert of.fell_at is not None and of.fall is not None and of.repair is not None
     reason = (
-        f"separation at {stage} falls first, on frame {of.fell_at} (by up to {of.fall:.2f}, {of.asked:.2f} is "
-        f"significant), and the clean activation there brings back {100 * of.repair:.0f} % of the mask"
+        f"separation at {stage} falls first, on frame {of.fell_at} (by up to {of.fall or 0:.2f}, {of.asked:.2f} is "
+        f"significant), and the clean activation there brings back {100 * (of.repair or 0):.0f} % of the mask"
     )
     return Blame(loss, stage, confidence, reason, REMEDIES[stage], evidence)
 
@@ -329,8 +328,7 @@ def _judge(loss: Loss, case: _Case, states: Mapping[Stage, str], rule: BlameRule
 def _why_not(loss: Loss, evidence: Sequence[Evidence], rule: BlameRule) -> str:
     fallen = [each for each in evidence if each.fell_at is not None]
     if all(each.fall is None for each in evidence):
-        what = "the object is not there to be told apart" if loss.kind != LOST else "separation was not measured there"
-        return what
+        return "separation was not measured there" if loss.kind == LOST else "the object is not there to be told apart"
     if not fallen:
         return "separation falls significantly at no position"
     refused = sorted({each.state for each in fallen if each.state})

@@ -178,13 +178,13 @@ def _lockstep(
     options: SessionOptions | None,
 ) -> Iterator[PatchStep]:
     activations = Activations()
-    giving = _Run(donor, Intervened(donor.model, activations.recorders(stages)), policy, options)
-    encoded = _EncodedOnce(receiver.model)
-    taking = _Run(receiver, Intervened(encoded.as_model), policy, options)
+    giving = Run(donor, Intervened(donor.model, activations.recorders(stages)), policy, options)
+    encoded = EncodedOnce(receiver.model)
+    taking = Run(receiver, Intervened(encoded.as_model), policy, options)
     patches = {stage: _Patch(stage, activations) for stage in stages}
     bare = Side(receiver.model, receiver.frame, receiver.num_frames, receiver.prompts)  # observers see one run
     patched = {
-        stage: _Run(bare, Intervened(encoded.as_model, {stage: patch}), policy, options)
+        stage: Run(bare, Intervened(encoded.as_model, {stage: patch}), policy, options)
         for stage, patch in patches.items()
     }
     given: FrameResult | None = None
@@ -206,7 +206,7 @@ def _lockstep(
         )
 
 
-class _Run:
+class Run:
     """A tracker and its stand-in, which is told where the tracker is."""
 
     def __init__(self, side: Side, model: Intervened, policy: str, options: SessionOptions | None) -> None:
@@ -232,7 +232,7 @@ class _Run:
         return self.tracker.step(self.side.frame(t) if picture is None else picture, self.side.prompts.get(t, ()))
 
 
-class _EncodedOnce(Intervened):
+class EncodedOnce(Intervened):
     """Encodes each frame once, for all runs that go through it in lockstep."""
 
     _encoded: tuple[int, ImageFeatures] | None = None
