@@ -13,7 +13,12 @@ from maskscope.records import Record
 
 def test_a_reading_becomes_a_row() -> None:
     reading = Reading(
-        metric="separation_auc", value=0.75, stage="memory_conditioned", tap="memory_attention.0.self", frame=3, object=2
+        metric="separation_auc",
+        value=0.75,
+        stage="memory_conditioned",
+        tap="memory_attention.0.self",
+        frame=3,
+        object=2,
     )
     assert reading.record(run="r", clip="dog", family="speed", severity=2) == Record(
         run="r",
