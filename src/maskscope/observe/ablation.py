@@ -116,7 +116,7 @@ def ablated(model: SAM2, what: Ablation, pool: Pool, seed: int = 0) -> Intervene
 
 
 def _other_reads(what: Ablation, pool: Pool, seed: int, frame_index: int, reads: MemoryReads) -> MemoryReads:
-    rng = np.random.default_rng([seed, frame_index])
+    rng = np.random.default_rng([seed, frame_index + 1])
     if what == "pointers":
         if not reads.pointers_bpc.shape[1]:
             return reads
@@ -142,7 +142,7 @@ def _drawn(rng: np.random.Generator, pool: Tensor, like: Tensor) -> Tensor:
 
 
 def _other_levels(pool: Pool, seed: int, frame_index: int, image: ImageFeatures) -> ImageFeatures:
-    other = pool.images[int(np.random.default_rng([seed, frame_index]).integers(len(pool.images)))]
+    other = pool.images[int(np.random.default_rng([seed, frame_index + 1]).integers(len(pool.images)))]
     if other.fine_bchw.shape[1:] != image.fine_bchw.shape[1:]:
         raise ShapeError(
             f"the other clip's finest level is {tuple(other.fine_bchw.shape[1:])}, this clip's is "
