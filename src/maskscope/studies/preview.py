@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _LOOKED_AT: Final = 100  # frames of a clip among which the strongest is looked for
 _NEARLY: Final = 0.9  # of the largest strength: frames as strong as this are alike to the eye
+_WORTH_SEEING: Final = 0.5  # of the largest strength, for a frame that shows the objects to be preferred
 _LEAST_SHOWN: Final = 0.7  # of the objects' median area, for a frame of the source to be shown
 
 
@@ -156,19 +157,22 @@ def _shown(clip: Clip) -> NDArray[np.bool_]:
 def _strongest(clip: Clip, near: float | None, shown: NDArray[np.bool_]) -> ClipFrame:
     """The strongest frame, of equals the one nearest to the middle; with a moment the nearest to it that is as strong.
 
-    Frames on which the source hides its objects are passed over, as long as there are others.
+    Frames on which the source hides its objects, or they are out of the picture, are passed over where others will do.
     """
     middle = (clip.num_frames - 1) / 2
-    found: dict[int, tuple[float, float]] = {}  # place -> strength, distance
-    hidden: dict[int, tuple[float, float]] = {}
+    seen: dict[int, tuple[float, float]] = {}  # place -> strength, distance
+    every: dict[int, tuple[float, float]] = {}
     for place in _spread(clip.num_frames):
         frame = clip.at(place)
         strength, time = abs(frame.strengths[-1]), frame.source_time
         distance = abs(place - middle) if near is None or time is None else abs(time - near)
-        kept = found if time is None or shown[round(time)] else hidden
-        kept[place] = (strength if np.isfinite(strength) else -1.0, distance)
-    ranked = found or hidden
-    enough = (1.0 if near is None else _NEARLY) * max(strength for strength, _ in ranked.values())
+        every[place] = (strength if np.isfinite(strength) else -1.0, distance)
+        if time is None or (shown[round(time)] and frame.amodal_hw.any()):
+            seen[place] = every[place]
+    strongest = max(every.values())[0]
+    # What happens on a single frame, such as a jump, may happen where the source hides its objects.
+    ranked = seen if seen and max(seen.values())[0] >= _WORTH_SEEING * strongest else every
+    enough = (1.0 if near is None else _NEARLY) * max(ranked.values())[0]
     return clip.at(min((distance, place) for place, (strength, distance) in ranked.items() if strength >= enough)[1])
 
 

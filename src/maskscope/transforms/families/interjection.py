@@ -26,6 +26,7 @@ FOREIGN: Final = ("cut", "delayed", "lookalike")
 FOREIGN_FRAMES: Final = (1, 2, 4, 8, 16, 32)
 """Lengths that can be asked for by name, such as "cut-32": memories of seven frames and of sixteen lie between."""
 
+_LEAST_LIKENESS: Final = 0.5  # of the objects' largest area before the cut: less of them is a piece
 _LEAST_RETURN_FRAMES: Final = 2
 _LOOK_EVERY_FRAMES: Final = 4  # at the target's place, for a camera that follows it
 
@@ -147,17 +148,18 @@ def _followed(clip: Clip, first: int) -> tuple[tuple[float, float], ...]:
 
 
 def _behind_a_sight(clip: Clip, first: int) -> int:
-    """The last index up to `first` whose frame before shows an object.
+    """The last index up to `first` whose frame before shows the objects whole enough to be taken for themselves.
 
     Raises:
-        DatasetError: there is none.
+        DatasetError: no frame before shows one.
     """
-    for index in range(first, 0, -1):
-        if clip.at(index - 1).visible_hw.any():
-            return index
-    raise DatasetError(
-        f"{clip.name} shows no object before frame {first}, so there is no look-alike of it", "take another variant"
-    )
+    areas_px = [np.count_nonzero(clip.at(t).visible_hw) for t in range(first)]
+    if not any(areas_px):
+        raise DatasetError(
+            f"{clip.name} shows no object before frame {first}, so there is no look-alike of it", "take another variant"
+        )
+    least = _LEAST_LIKENESS * max(areas_px)
+    return 1 + max(t for t, area in enumerate(areas_px) if area >= least)
 
 
 INTERJECTION: Final = Interjection()

@@ -119,14 +119,15 @@ def _keeping_target(
     points = _target_points(clip)
     if not points:
         return moving, None
-    found: list[tuple[float, Trajectory]] = []
+    found: list[tuple[float, float, Trajectory]] = []
     for index in (0, *(1 + rng.permutation(3))):
         matrices = forms[index].reaching(displacement, clip.size)
-        kept = min(_inside(matrices[t], places, clip.size) for t, places in points.items())
-        found.append((kept, forms[index]))
-        if kept >= _KEPT_SHARE:
-            break
-    kept, form = max(found, key=lambda one: one[0])
+        shares = [_inside(matrices[t], places, clip.size) for t, places in points.items()]
+        found.append((float(np.mean(shares)), min(shares), forms[index]))
+        if min(shares) >= _KEPT_SHARE:
+            return forms[index], min(shares)
+    # Where no form keeps the target on all frames, the one that shows it longest.
+    _, kept, form = max(found, key=lambda one: one[:2])
     return form, kept
 
 
