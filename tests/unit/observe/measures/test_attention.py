@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from maskscope.errors import SettingError, ShapeError
 from maskscope.model import SAM2
 from maskscope.model.outputs import MemoryTokens
 from maskscope.observe.grid import Regions
+from maskscope.observe.intervene import Intervened
 from maskscope.observe.measures.attention import (
     MemoryGaze,
     TokenGaze,
@@ -25,7 +27,6 @@ from maskscope.observe.measures.attention import (
 )
 from maskscope.observe.measures.attention_weights import attention_mass, memory_queries_keys, projected
 from maskscope.observe.measures.known_memories import KnownMemories, fingerprint
-from maskscope.observe.measures.passages import MemoryPassages
 from maskscope.observe.reading import Reading
 from maskscope.tracking.observer import Observation
 
@@ -290,14 +291,35 @@ def test_token_gaze_of_a_tracked_clip(model: SAM2) -> None:
         assert 0 < mass < 1
 
 
-def test_what_was_put_in_place_of_a_position_was_not_made_by_the_parts_before_it(model: SAM2) -> None:
-    ear = MemoryPassages(model)
-    listener = MemoryGaze(model, truth)
-    with listener:
-        track(model, [lambda o: listener(o) if o.stage != "memory_conditioned" else None], frames=2)
-        listener(Observation("memory_conditioned", 1, (1,), torch.zeros(1, 128, 8, 8)))
-    assert listener.readings == []
-    assert ear.led_to(Observation("memory_conditioned", 1, (1,), torch.zeros(1, 128, 8, 8))) is None
+def test_behind_a_stand_in_it_hears_what_was_made_and_not_what_was_put_in_place(model: SAM2) -> None:
+    before = Intervened(
+        model, {"image_embedding": lambda _, image: replace(image, embedding_bchw=-image.embedding_bchw)}
+    )
+    after = Intervened(model, {"memory_conditioned": lambda _, conditioned: conditioned + 1})
+    found = {}
+    for name, stand_in in (("none", model), ("before", before), ("after", after)):
+        gaze = MemoryGaze(model, truth)
+        with gaze:
+            track(stand_in if isinstance(stand_in, SAM2) else stand_in.as_model, [gaze], frames=2)
+        found[name] = values(gaze.readings, "attention_entropy", object=1)
+    assert len(found["before"]) == len(found["none"]) == 2, "one frame, two layers"
+    assert found["before"] != found["none"]
+    assert found["after"] == []
+
+
+def test_another_run_of_the_same_model_is_not_heard(model: SAM2) -> None:
+    """Two trackers in turn, one of them listened to."""
+    alone, beside = MemoryGaze(model, truth), MemoryGaze(model, truth)
+    with alone:
+        track(model, [alone], frames=3)
+
+    def other_run(observation: Observation) -> None:
+        if observation.stage == "image_embedding" and observation.frame_index == 2:
+            track(model, [], frames=2)
+
+    with beside:
+        track(model, [other_run, beside], frames=3)
+    assert beside.readings == alone.readings
 
 
 def test_listening_twice_and_never(model: SAM2) -> None:
