@@ -8,7 +8,21 @@ import typer
 from typer.core import TyperGroup
 
 from maskscope import __version__
-from maskscope.cli import data, demo, evaluate, finetune, label_next, models, policies, stress, track, train, transform
+from maskscope.cli import (
+    data,
+    demo,
+    evaluate,
+    finetune,
+    label_next,
+    models,
+    observe,
+    policies,
+    report,
+    stress,
+    track,
+    train,
+    transform,
+)
 from maskscope.cli.console import log_to_terminal
 from maskscope.errors import MaskscopeError
 
@@ -45,6 +59,8 @@ app.command("finetune", help=finetune.HELP)(finetune.finetune)
 app.command("label-next", help=label_next.HELP)(label_next.label_next)
 app.command("evaluate", help=evaluate.HELP)(evaluate.evaluate)
 app.command("stress", help=stress.HELP)(stress.stress)
+app.command("observe", help=observe.HELP)(observe.observe)
+app.command("report", help=report.HELP)(report.report)
 app.command("models")(models.models)
 app.command("policies")(policies.policies)
 app.add_typer(data.app, name="data")

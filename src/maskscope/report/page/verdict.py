@@ -1,0 +1,246 @@
+"""What holds, what breaks, and what to change first: numbers for each condition and the paragraph for the engineer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from maskscope.evaluate.robustness import BREAKING_RETENTION
+from maskscope.evaluate.statistics import Interval
+from maskscope.records import Record
+from maskscope.report.page.intervals import mean_of, retention_of, share_of
+from maskscope.report.page.names import LOST, STAGE_NAMES, count, listed, percent, sentence, with_ends
+from maskscope.report.page.rows import CLEAN, Condition, Rows, condition_of, of_frames
+from maskscope.report.page.section import Evidence
+from maskscope.stages import STAGES, Stage
+
+HOLDING_RETENTION: Final = 0.95
+"""From here on a condition holds, if no object is lost that is not lost anyway."""
+
+_OF_BLAME: Final = ("blame_confidence", "blame_reason")
+
+Level = Literal["holds", "weakens", "breaks", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The object is lost on frames in a row.
+
+    Attributes:
+        condition: under which.
+        clip: in which.
+        frame: the first.
+        object: its number.
+        frames: how many; at least 1.
+        kind: "lost" or "false alarm".
+        stage: to blame; None where it could not be determined.
+        confidence: of the blame, 0..1; None likewise.
+        reason: of the blame, one sentence; empty where none was given.
+    """
+
+    condition: Condition
+    clip: str
+    frame: int
+    object: int | None
+    frames: int
+    kind: str
+    stage: Stage | None
+    confidence: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A condition at a glance.
+
+    Attributes:
+        condition: which.
+        level: "unknown" where nothing was scored.
+        score: mean J.
+        retention: share of the clean score that is left; None of the clean clip.
+        lost: share of frames on which the object is lost.
+        losses: one after the other.
+        blamed: the stage that most lost frames are blamed on; None where none is determined.
+    """
+
+    condition: Condition
+    level: Level
+    score: Interval | None
+    retention: Interval | None
+    lost: Interval | None
+    losses: tuple[Loss, ...]
+    blamed: Stage | None
+
+
+def losses_of(rows: Rows) -> tuple[Loss, ...]:
+    """All losses with their blame, in the order of conditions and frames."""
+    keyed = {metric: {_key(row): row for row in rows.of(metric)} for metric in ("loss", "blame", *_OF_BLAME)}
+    found = []
+    for key, row in {**keyed["blame"], **keyed["loss"]}.items():
+        if row.frame is None:
+            continue
+        loss, blame = keyed["loss"].get(key), keyed["blame"].get(key)
+        confidence, reason = (keyed[metric].get(key) for metric in _OF_BLAME)
+        stage = next((each for each in STAGES if blame is not None and each == blame.state), None)
+        found.append(
+            Loss(
+                condition_of(row),
+                row.clip,
+                row.frame,
+                row.object,
+                max(1, round(loss.value or 1)) if loss is not None else 1,
+                (loss.state if loss is not None else None) or "lost",
+                stage,
+                confidence.value if stage is not None and confidence is not None else None,
+                (reason.state if reason is not None else None) or "",
+            )
+        )
+    order = {condition: i for i, condition in enumerate(rows.conditions)}
+    return tuple(sorted(found, key=lambda loss: (order[loss.condition], loss.clip, loss.frame, loss.object or 0)))
+
+
+def findings_of(evidence: Evidence) -> tuple[Finding, ...]:
+    """One for each condition, the clip as it is first."""
+    rows = evidence.rows
+    losses = losses_of(rows)
+    clean = list(of_frames(rows.at("j", CLEAN, None)))
+    clean_losses = sum(loss.condition.is_clean for loss in losses)
+    return tuple(
+        _finding(rows, each, clean, tuple(loss for loss in losses if loss.condition == each), clean_losses)
+        for each in rows.conditions
+    )
+
+
+def _finding(
+    rows: Rows, condition: Condition, clean: Sequence[Record], losses: tuple[Loss, ...], clean_losses: int
+) -> Finding:
+    frames = list(of_frames(rows.at("j", condition, None)))
+    score = mean_of(frames)
+    retention = None if condition.is_clean else retention_of(frames, clean)
+    kept = score if condition.is_clean else retention
+    weight: Counter[Stage] = Counter()
+    for loss in losses:
+        if loss.stage is not None:
+            weight[loss.stage] += loss.frames
+    level: Level = "unknown"
+    if kept is not None:
+        more = len(losses) > (0 if condition.is_clean else clean_losses)
+        whole = kept.estimate >= (BREAKING_RETENTION if condition.is_clean else HOLDING_RETENTION)
+        level = "holds" if whole and not more else "breaks" if kept.estimate < BREAKING_RETENTION else "weakens"
+    return Finding(
+        condition=condition,
+        level=level,
+        score=score,
+        retention=retention,
+        lost=share_of(of_frames(rows.at("outcome", condition, None)), LOST),
+        losses=losses,
+        blamed=weight.most_common(1)[0][0] if weight else None,
+    )
+
+
+def paragraph(evidence: Evidence, findings: Sequence[Finding]) -> list[str]:
+    """Sentences for somebody who knows the plant and not the model; the last says what to change first."""
+    clips, facts = evidence.diagnosis.clips, evidence.diagnosis.facts
+    where = f"the clip {clips[0]}" if len(clips) == 1 else f"{len(clips)} clips"
+    clean = next((each for each in findings if each.condition.is_clean), None)
+    disturbed = [each for each in findings if not each.condition.is_clean]
+    if all(each.score is None for each in findings):
+        return [
+            f"The records of {where} hold no scores of masks, so nothing can be said of what holds and what breaks."
+        ]
+    said = [] if clean is None or clean.score is None else [_of_clean(clean, where, facts.truth)]
+    groups = {level: [each for each in disturbed if each.level == level] for level in ("holds", "weakens", "breaks")}
+    phrases = {
+        "holds": "It holds under {}.",
+        "weakens": "It weakens under {}.",
+        "breaks": "It breaks under {}.",
+    }
+    said += [
+        phrases[level].format(listed([_with_share(each, level) for each in _worst_first(group)]))
+        for level, group in groups.items()
+        if group
+    ]
+    if (unknown := [each for each in disturbed if each.level == "unknown"]) and disturbed:
+        said.append(f"Nothing was scored under {listed([str(each.condition) for each in unknown])}.")
+    if first := _first_loss(disturbed, facts.fps):
+        said.append(first)
+    return [*said, advice(findings)]
+
+
+def advice(findings: Sequence[Finding]) -> str:
+    """What to change first, from where most frames are lost."""
+    losses = [loss for each in findings for loss in each.losses]
+    if not losses:
+        bad = [each for each in findings if each.level in ("breaks", "weakens")]
+        if bad:
+            return (
+                "The object is never lost, but its outline suffers: look at the overlays before you change anything "
+                "in the installation."
+            )
+        return "Nothing needs to be changed for these conditions."
+    weight: Counter[Stage] = Counter()
+    for loss in losses:
+        if loss.stage is not None:
+            weight[loss.stage] += loss.frames
+    total = sum(loss.frames for loss in losses)
+    if not weight:
+        return (
+            f"Which stage loses the object is not determined for {count(len(losses), 'loss')} "
+            f"({count(total, 'frame')}): the evidence below does not single one out, so do not buy anything on it."
+        )
+    stage, frames = weight.most_common(1)[0]
+    name = STAGE_NAMES[stage]
+    sure = [loss.confidence for loss in losses if loss.stage == stage and loss.confidence is not None]
+    confidence = f", with a confidence of {percent(sum(sure) / len(sure))}" if sure else ""
+    return (
+        f"Change first: {name.change}. Of {count(total, 'lost frame')}, {frames} are lost {name.plain} "
+        f"(stage: {name.short}{confidence}), and {name.because}."
+    )
+
+
+def _of_clean(clean: Finding, where: str, truth: str) -> str:
+    assert clean.score is not None
+    if truth != "annotated":
+        begin = (
+            f"There are no annotations of {where}: masks are compared with those of the undisturbed run, so what follows "
+            "says how much a condition changes, not how right the masks are"
+        )
+        return f"{begin}."
+    if clean.losses:
+        lost = sum(loss.frames for loss in clean.losses)
+        return (
+            f"Even as filmed, the object is lost on {count(lost, 'frame')} of {where} "
+            f"(overlap with the truth {with_ends(clean.score)} of 1)."
+        )
+    follows = "The tracker follows the object" if clean.level == "holds" else "The tracker follows the object poorly"
+    return f"{follows} through {where} as filmed (overlap with the truth {with_ends(clean.score)} of 1)."
+
+
+def _with_share(finding: Finding, level: str) -> str:
+    if finding.retention is None or level == "holds":
+        return str(finding.condition)
+    left = percent(finding.retention.estimate)
+    return f"{finding.condition}, where {left} of the score is left"
+
+
+def _worst_first(group: Sequence[Finding]) -> list[Finding]:
+    return sorted(group, key=lambda each: each.retention.estimate if each.retention else 1.0)
+
+
+def _first_loss(disturbed: Sequence[Finding], fps: float | None) -> str:
+    worst = max(disturbed, key=lambda each: sum(loss.frames for loss in each.losses), default=None)
+    if worst is None or not worst.losses:
+        return ""
+    lost = sum(loss.frames for loss in worst.losses)
+    first = min(worst.losses, key=lambda loss: loss.frame)
+    at = f"frame {first.frame}" + (f" ({first.frame / fps:.1f} s)" if fps else "")
+    return sentence(
+        f"most frames are lost under {worst.condition}: {lost} in {count(len(worst.losses), 'loss')}, "
+        f"the first at {at}."
+    )
+
+
+def _key(row: Record) -> tuple[Condition, str, int | None, int | None]:
+    return condition_of(row), row.clip, row.object, row.frame
