@@ -42,7 +42,7 @@ def coverage(mask_hw: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.fl
     if len(grid) != 2 or min(grid) < 1:
         raise ShapeError(f"a grid has one row and one column at least, it is {tuple(grid)}")
     (height, width), (rows, columns) = mask_hw.shape, grid
-    shares = _shares(height, rows) @ mask_hw.astype(np.float32) @ _shares(width, columns).T
+    shares: NDArray[np.float32] = _shares(height, rows) @ mask_hw.astype(np.float32) @ _shares(width, columns).T
     clipped: NDArray[np.float32] = np.clip(shares, 0, 1)
     return clipped
 
@@ -54,7 +54,7 @@ def _shares(pixels: int, cells: int) -> NDArray[np.float32]:
     starts = np.arange(cells)[:, None] * size
     left = np.maximum(starts, np.arange(pixels)[None])
     right = np.minimum(starts + size, np.arange(1, pixels + 1)[None])
-    shares = (np.maximum(right - left, 0) / size).astype(np.float32)
+    shares: NDArray[np.float32] = (np.maximum(right - left, 0) / size).astype(np.float32)
     shares.flags.writeable = False  # one array for all callers
     return shares
 

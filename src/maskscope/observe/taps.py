@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from maskscope.errors import SettingError
 from maskscope.model import SAM2
+from maskscope.model.memory_attention import MemoryAttentionLayer
 from maskscope.model.outputs import DecodedMasks
 from maskscope.stages import Stage
 from maskscope.tracking.observer import Observation
@@ -193,6 +194,7 @@ class Taps:
         hooks.callback(part.register_forward_pre_hook(begin).remove)
         self._listen(hooks, part, end)
         for index, layer in enumerate(part.layers):
+            assert isinstance(layer, MemoryAttentionLayer)
             # a norm's input is what the part before it left; its own output serves the next part only
             self._listen(hooks, layer.norm2, self._tokens_in("memory_conditioned", f"memory_attention.{index}.self"))
             self._listen(hooks, layer.norm3, self._tokens_in("memory_conditioned", f"memory_attention.{index}.cross"))

@@ -130,8 +130,8 @@ class Readout:
         """Linear discriminant analysis with shrinkage; `device` is where features will be."""
         direction = F.normalize(_solve(moments.within(), moments.apart_c), dim=0)
         prototype = F.normalize(moments.object.mean_c - moments.mean_c, dim=0)
-        vectors = (direction, moments.mean_c, prototype)
-        return cls(*(vector.float().to(device) for vector in vectors), frame)
+        direction, centre, prototype = (v.float().to(device) for v in (direction, moments.mean_c, prototype))
+        return cls(direction, centre, prototype, frame)
 
 
 def fisher_ratio(moments: ClassMoments) -> float:

@@ -28,6 +28,9 @@ AFTER_THE_PROMPT: Final[frozenset[Stage]] = frozenset({"memory_conditioned", "pr
 """Positions that on a prompted frame are of another kind: there is no memory to condition on, and a mask prompt tells
 the decoder the answer. They are fitted on the first frame after it."""
 
+NO_ROOM: Final = "no room elsewhere"
+"""The object is so large that its shape fits nowhere beside it: there is no control region."""
+
 Place = str
 """A position, or "position/tap"."""
 
@@ -85,7 +88,6 @@ def cosine_margin(cells: Cells, readout: Readout) -> float:
     mean cos(x - m, p) over the object - the same over the background, where p is the prototype and m the centre of the
     frame it was fitted on. Range -2..2; 0 where the prototype says nothing of who is who.
     """
-
     rest = cells.features_cn - readout.centre_c[:, None]
     ours, theirs = cells.split((readout.prototype_c @ rest) / rest.norm(dim=0).clamp(min=1e-12))
     return float(ours.mean() - theirs.mean())
@@ -168,6 +170,7 @@ class Separation:
             self.elsewhere[object_id] = Elsewhere.find(regions)
         there = self.elsewhere[object_id]
         if there is None:
+            yield sight.reading("separation_auc_control", state=NO_ROOM)
             return
         if self._control is None or self._control[0] is not regions:
             self._control = (regions, there.control(regions))

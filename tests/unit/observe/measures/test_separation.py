@@ -146,6 +146,15 @@ def test_what_cannot_be_measured_has_a_state() -> None:
     assert list(separation.see(pointer)) == []
 
 
+def test_a_large_object_has_no_control() -> None:
+    large = np.zeros(GRID, bool)
+    large[:, :25] = True
+    separation = Separation()
+    readings = [r for t in (0, 1) for r in separation.see(sight(t, features(t, 3, large), mask=large))]
+    assert [r.state for r in readings if r.metric == "separation_auc_control"] == ["no room elsewhere"] * 2
+    assert len(of(readings, "separation_auc")) == 1
+
+
 def test_read_outs_of_the_clean_run_serve_another() -> None:
     clean = Separation()
     for t in range(3):
