@@ -22,6 +22,7 @@ _LINES: Final = (
 )  # also told apart by the colour-blind
 _FAILURES: Final = {"miss": "#4C566A", "drift": "#D08770", "hallucination": "#EBCB8B"}
 _PANEL_IN: Final = (2.3, 2.3)
+_LEAST_WIDTH_IN: Final = 5.5  # for the title
 _DPI: Final = 150
 
 
@@ -65,7 +66,9 @@ def draw_stress(rows: Sequence[StressRow]) -> Any:
     trackers = list(dict.fromkeys(_tracker(row) for row in cells))
     clean = [row for row in rows if not row.family and row.clips]
     width, height = _PANEL_IN
-    figure = figure_class(figsize=(width * len(families) + 0.8, 2 * height + 0.6), dpi=_DPI, layout="constrained")
+    figure = figure_class(
+        figsize=(max(width * len(families) + 0.8, _LEAST_WIDTH_IN), 2 * height + 0.6), dpi=_DPI, layout="constrained"
+    )
     axes = figure.subplots(2, len(families), sharex=True, sharey="row", squeeze=False)
     for column, family in enumerate(families):
         mine = [row for row in cells if row.family == family]

@@ -1,7 +1,7 @@
-"""Print the tables of all families as Markdown, or renew those of a page.
+"""Print the tables of all families as Markdown, or renew those of pages.
 
 python -m maskscope.transforms
-python -m maskscope.transforms --update docs/transforms.md
+python -m maskscope.transforms --update docs/transforms/*.md
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--update", type=Path, metavar="FILE", help="a Markdown page with marks for tables")
-    page: Path | None = parser.parse_args().update
+    parser.add_argument("--update", type=Path, nargs="+", metavar="FILE", help="Markdown pages with marks for tables")
+    pages: list[Path] | None = parser.parse_args().update
     try:
-        if page is None:
+        if pages is None:
             print(all_tables())
-            return
-        with writing(page):
-            text = page.read_text(encoding="utf-8")
-            page.write_text(updated(text), encoding="utf-8")
+        for page in pages or ():
+            with writing(page):
+                text = page.read_text(encoding="utf-8")
+                page.write_text(updated(text), encoding="utf-8")
     except MaskscopeError as error:
         parser.exit(2, f"error: {error}\n")
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tiny_families import TINT, use_tiny_families
 
 from maskscope.errors import DatasetError
@@ -16,7 +17,7 @@ from maskscope.transforms.registry import families
 from maskscope.transforms.tables import all_tables, family_table, updated
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = ROOT / "docs" / "transforms.md"
+DOCS = ROOT / "docs"
 
 TINTS = """\
 - masks: leaves masks as they are
@@ -67,18 +68,39 @@ def test_broken_marks(tiny: None, page: str, says: str) -> None:
         updated(page)
 
 
-def test_the_documentation_has_the_tables_as_they_are() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    for name in registry.BUILT_IN:
-        assert family_table(families()[name]) in page, "run: python -m maskscope.transforms --update docs/transforms.md"
+@pytest.mark.parametrize("name", registry.BUILT_IN)
+def test_every_family_has_a_page_with_its_table_and_sheet(name: str) -> None:
+    page = (DOCS / "transforms" / f"{name}.md").read_text(encoding="utf-8")
+    assert updated(page) == page, "run: python -m maskscope.transforms --update docs/transforms/*.md"
+    assert f"<!-- table: {name} -->\n{family_table(families()[name])}\n<!-- end -->" in page
+    variants = getattr(registry.family(name), "variants", ())
+    for variant in variants:
+        if variant.partition("-")[0] == variant:
+            assert f"--family {name}/{variant}" in page, "the command of the sheet names every kind"
+            assert f"`{variant}`" in page
+    assert f"](../images/transform-{name}.jpg)" in page
+    assert f"](transforms/{name}.md)" in (DOCS / "transforms.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN)
+def test_a_sheet_is_small_and_a_column_for_each_severity_wide(name: str) -> None:
+    path = DOCS / "images" / f"transform-{name}.jpg"
+    assert path.stat().st_size < 200_000
+    with Image.open(path) as sheet:
+        cell = (sheet.width / 6, sheet.width / 6 * 480 / 854)
+        kinds = [one for one in getattr(registry.family(name), "variants", ()) if one.partition("-")[0] == one]
+        assert sheet.height == pytest.approx(len(kinds) * cell[1], rel=0.05)
 
 
 def test_the_command(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- table: speed -->\n<!-- end -->\n")
     command = [sys.executable, "-m", "maskscope.transforms", "--update"]
-    assert subprocess.run([*command, str(page)], check=False).returncode == 0
+    other = tmp_path / "other.md"
+    other.write_text("<!-- table: viewpoint -->\n<!-- end -->\n")
+    assert subprocess.run([*command, str(page), str(other)], check=False).returncode == 0
     assert family_table(registry.family("speed")) in page.read_text()
+    assert family_table(registry.family("viewpoint")) in other.read_text()
     failed = subprocess.run([*command, str(tmp_path / "none.md")], check=False, capture_output=True, text=True)
     assert failed.returncode == 2
     assert failed.stderr.startswith("error: cannot ")
