@@ -54,7 +54,8 @@ def _shares(pixels: int, cells: int) -> NDArray[np.float32]:
     starts = np.arange(cells)[:, None] * size
     left = np.maximum(starts, np.arange(pixels)[None])
     right = np.minimum(starts + size, np.arange(1, pixels + 1)[None])
-    shares: NDArray[np.float32] = (np.maximum(right - left, 0) / size).astype(np.float32)
+    lengths = np.where(right - left > 1e-9, right - left, 0)  # a cell that ends with a pixel has nothing of the next
+    shares: NDArray[np.float32] = (lengths / size).astype(np.float32)
     shares.flags.writeable = False  # one array for all callers
     return shares
 

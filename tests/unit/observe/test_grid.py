@@ -30,6 +30,18 @@ def test_pixels_that_straddle_cells_are_divided() -> None:
     np.testing.assert_allclose(coverage(mask, (2, 6)), [[0, 0, 1, 1, 1, 1]] * 2, atol=1e-6)
 
 
+@pytest.mark.parametrize(("pixels", "cells"), [(100, 30), (480, 26), (854, 46), (49, 49)])
+def test_a_cell_that_ends_with_a_pixel_has_nothing_of_the_next(pixels: int, cells: int) -> None:
+    """Also where the cell's size is no binary fraction: such a cell is background, not outline."""
+    for cell in range(1, cells):
+        if pixels * cell % cells == 0:
+            mask = np.zeros((1, pixels), bool)
+            mask[:, pixels * cell // cells :] = True
+            shares = coverage(mask, (1, cells))[0]
+            assert not shares[:cell].any()
+            np.testing.assert_allclose(shares[cell:], 1, atol=1e-6)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 12), st.integers(1, 12), st.integers(0, 999))
 def test_the_mean_is_the_masks_mean(height: int, width: int, rows: int, columns: int, seed: int) -> None:
