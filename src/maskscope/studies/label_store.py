@@ -1,0 +1,51 @@
+"""Label maps of a whole clip in little memory."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from maskscope.data.label_maps import VOID_LABEL
+
+_KEPT = 8  # decoded ones, for those who ask about one frame several times
+
+
+class LabelStore:
+    """Label maps by frame, packed as PNG in memory: some kilobytes each; the latest stay unpacked."""
+
+    def __init__(self) -> None:
+        self._packed: list[NDArray[np.uint8]] = []
+        self._unpacked: dict[int, NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def append(self, labels_hw: NDArray[np.uint8]) -> None:
+        """Add the next frame's (h, w) uint8 map: 0 background, objects from 1, 255 void."""
+        _, packed = cv2.imencode(".png", labels_hw, (cv2.IMWRITE_PNG_COMPRESSION, 1))
+        self._packed.append(packed)
+        self._keep(len(self._packed) - 1, labels_hw)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """(h, w) uint8; not to be written to."""
+        found = self._unpacked.get(index)
+        if found is None:
+            found = np.asarray(cv2.imdecode(self._packed[index], cv2.IMREAD_GRAYSCALE), np.uint8)
+            self._keep(index, found)
+        return found
+
+    def masks(self, index: int, object_ids: tuple[int, ...]) -> dict[int, NDArray[np.bool_]]:
+        """(h, w) bool of each object, empty where it is not seen."""
+        labels = self[index]
+        return {number: labels == number for number in object_ids}
+
+    def valid(self, index: int) -> NDArray[np.bool_] | None:
+        """(h, w) bool, False at void pixels; None where there are none."""
+        void = self[index] == VOID_LABEL
+        return ~void if void.any() else None
+
+    def _keep(self, index: int, labels_hw: NDArray[np.uint8]) -> None:
+        self._unpacked[index] = labels_hw
+        while len(self._unpacked) > _KEPT:
+            del self._unpacked[next(iter(self._unpacked))]
