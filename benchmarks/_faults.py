@@ -16,7 +16,7 @@ from maskscope.stages import STAGES, Stage
 
 Kind = Literal["noise", "shift", "other clip"]
 STRENGTHS: Mapping[Kind, tuple[float, ...]] = {
-    "noise": (1.0, 2.0, 4.0),  # deviations of the activation itself
+    "noise": (2.0, 4.0, 8.0),  # deviations of the activation itself
     "shift": (0.125, 0.25, 0.5),  # of the grid's width, or of a vector's length, all the way round
     "other clip": (0.5, 0.75, 1.0),  # share of the other clip's activation in the mixture
 }

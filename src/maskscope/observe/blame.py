@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import sqrt
 from typing import Final
 
 import numpy as np
@@ -56,8 +57,9 @@ class BlameRule:
     Attributes:
         loss: what counts as a loss.
         least_fall: separation must fall by as much, in the unit of its reading (AUC or cosine).
-        deviations: and by so many deviations of the clean run's own change from frame to frame. A fall counts if it
-            lasts for two frames, or is twice as deep as asked.
+        deviations: and by so many deviations from frame to frame: of the clean run, or of the difference to it where
+            the object is not lost, whichever are less. The former also counts what both runs do alike because the scene
+            changes, the latter also the fall itself. A fall counts if it lasts for two frames, or is twice as deep.
         lead_frames: falls are looked for on the first lost frame and so many before it: the reach of recent memory.
         repaired: share of the loss that a patch must bring back, 0..1.
         confident: share of the redraws that must name the same position.
@@ -150,7 +152,7 @@ class _Case:
         lost, kept: (n,) success of the disturbed and the clean run on the frames of the loss that the clean run holds.
         patched: the same by position.
         falls: by position, {frame: clean less disturbed} up to the first lost frame.
-        noise: by position, deviation of the clean run's change from frame to frame.
+        noise: by position, deviation from frame to frame, see `BlameRule.deviations`.
     """
 
     lost: NDArray[np.float64]
@@ -228,10 +230,10 @@ def _case(
         of = {t: t for t in disturbed} if counterparts is None else counterparts
         # one more frame, to see whether a fall on the first lost frame lasts
         window = range(loss.first - rule.lead_frames, loss.first + 2)
-        falls[stage] = {
-            t: clean[of[t]] - disturbed[t] for t in window if t in disturbed and of.get(t) in clean and t in of
-        }
-        noise[stage] = _noise(clean)
+        difference = {t: clean[of[t]] - disturbed[t] for t in sorted(disturbed) if of.get(t) in clean}
+        falls[stage] = {t: fall for t, fall in difference.items() if t in window}
+        quiet = {t: fall for t, fall in difference.items() if t not in loss.frames}
+        noise[stage] = min(_noise(clean), _noise(quiet))
     return _Case(
         np.array([successes.disturbed[t] for t in held]),
         np.array([successes.clean[t] for t in held]),
@@ -244,7 +246,7 @@ def _case(
 def _noise(curve: Mapping[int, float]) -> float:
     """Robust deviation of a curve about its course, from its steps: 1.4826 median|step| / sqrt(2)."""
     steps = [abs(value - curve[t - 1]) for t, value in curve.items() if t - 1 in curve]
-    return 1.4826 * float(np.median(steps)) / np.sqrt(2) if steps else 0.0
+    return 1.4826 * float(np.median(steps)) / sqrt(2) if steps else 0.0
 
 
 def _fell_at(falls: Mapping[int, float], asked: float, last: int) -> int | None:

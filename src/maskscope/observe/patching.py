@@ -6,8 +6,8 @@ repairs (denoising), patching the clean run with disturbed ones asks what breaks
 and Nanda, arXiv 2309.16042, and both are to be had by exchanging the sides.
 
 All runs go through the clips in lockstep, frame by frame: no activation outlives its frame, so memory does not grow
-with the clips' length. The disturbed frame is encoded once for all runs that see it. Five positions thus cost six
-tracking passes at most, the clean one among them.
+with the clips' length. The disturbed frame is encoded once for all runs that see it. Beside the disturbed run itself,
+five positions cost the clean run, and five that need no image encoder: less than six tracking passes.
 """
 
 from __future__ import annotations
@@ -238,6 +238,7 @@ class EncodedOnce(Intervened):
     _encoded: tuple[int, ImageFeatures] | None = None
 
     def encode_image(self, images_fchw: Tensor) -> ImageFeatures:
+        """As `SAM2.encode_image`."""
         if self._encoded is None or self._encoded[0] != self.frame_index:
             self._encoded = self.frame_index, self._model.encode_image(images_fchw)
         return self._encoded[1]

@@ -118,13 +118,15 @@ def test_a_deep_fall_on_one_frame_counts() -> None:
     assert found.stage == "memory_conditioned"
 
 
-def test_a_clean_run_that_changes_by_itself_asks_for_more() -> None:
+def test_a_difference_that_wobbles_by_itself_asks_for_more_and_a_common_one_does_not() -> None:
     falls, repaired = {stage: since(9, 0.1) for stage in STAGES}, repairs(*STAGES)
-    steady, restless = ({"wobble": wobble} for wobble in (0.0, 0.1))
-    (found,) = blame(separation(**steady), separation(falls, **steady), scores(repaired))
+    restless = separation(wobble=0.1)
+    (found,) = blame(restless, separation(falls, wobble=0.1), scores(repaired))
     assert found.stage == "image_embedding"
-    (found,) = blame(separation(**restless), separation(falls, **restless), scores(repaired))
-    assert found.stage is None  # 3 x 1.4826 x 0.1 / sqrt(2) = 0.31 is asked
+    assert found.evidence[0].asked == BlameRule().least_fall
+    (found,) = blame(restless, separation(falls, wobble=0.1, of=lambda t: t + 1), scores(repaired))
+    assert found.stage is None
+    assert found.evidence[0].asked == pytest.approx(3 * 1.4826 * 0.1 / 2**0.5)  # the clean run's steps
 
 
 def test_an_answer_that_hangs_on_its_thresholds_is_not_determined() -> None:
