@@ -43,7 +43,7 @@ class Corruption:
         motion_radius_px_at_224=(10, 15, 15, 15, 20),
         motion_sigma_px_at_224=(3, 5, 8, 12, 15),
         jpeg_quality=(25, 18, 15, 10, 7),
-        fog_amount=(1.5, 2.0, 2.5, 2.75, 3.0),  # 2.5 at 4 in ImageNet-C, whose 3 and 4 differ in roughness only
+        fog_amount=(0.5, 0.9, 1.4, 2.0, 3.0),  # from 1.5 in ImageNet-C, where the first is nearly as thick as the last
         fog_decay=(2.0, 2.0, 1.7, 1.5, 1.4),
         # Rain and snow are ours: ImageNet-C's snow is a filter of noise, and it has no rain.
         rain_drops=(250, 450, 750, 1200, 1800),  # in a picture as wide as high
