@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 _LOOKED_AT: Final = 100  # frames of a clip among which the strongest is looked for
 _NEARLY: Final = 0.9  # of the largest strength: frames as strong as this are alike to the eye
-_WORTH_SEEING: Final = 0.5  # of the largest strength, for a frame that shows the objects to be preferred
 _LEAST_SHOWN: Final = 0.7  # of the objects' median area, for a frame of the source to be shown
 
 
@@ -169,9 +168,8 @@ def _strongest(clip: Clip, near: float | None, shown: NDArray[np.bool_]) -> Clip
         every[place] = (strength if np.isfinite(strength) else -1.0, distance)
         if time is None or (shown[round(time)] and frame.amodal_hw.any()):
             seen[place] = every[place]
-    strongest = max(every.values())[0]
     # What happens on a single frame, such as a jump, may happen where the source hides its objects.
-    ranked = seen if seen and max(seen.values())[0] >= _WORTH_SEEING * strongest else every
+    ranked = seen if seen and (max(seen.values())[0] > 0 or max(every.values())[0] <= 0) else every
     enough = (1.0 if near is None else _NEARLY) * max(ranked.values())[0]
     return clip.at(min((distance, place) for place, (strength, distance) in ranked.items() if strength >= enough)[1])
 
