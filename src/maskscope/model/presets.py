@@ -35,7 +35,7 @@ _SAM2_MEMORY: Final = MemoryConfig(
 
 COMPACT: Final = SAM2Config(
     trunk=EfficientNetLiteConfig(),
-    image_size=(416, 736),
+    image_size=(352, 640),
     follow_aspect=True,
     dim=128,
     memory_attention=MemoryAttentionConfig(num_layers=2, hidden_dim=512, dropout=0.0),
