@@ -90,7 +90,6 @@ def dots(
     symbol: str = "circle",
     dash: str = "solid",
     line: bool = True,
-    hidden: bool = False,
     row: int | None = None,
     legend: bool = True,
 ) -> None:
@@ -107,7 +106,6 @@ def dots(
         symbol: of the dots.
         dash: of the line.
         line: join the dots.
-        hidden: only shown when asked for in the legend.
         row: of the panel.
         legend: name it there.
     """
@@ -128,7 +126,6 @@ def dots(
         mode="lines+markers" if line else "markers",
         line={"color": colour, "width": 1.6, "dash": dash},
         marker={"color": colour, "size": 7, "symbol": symbol},
-        visible="legendonly" if hidden else True,
         hovertemplate=f"{name}: %{{{'x' if sideways else 'y'}:.3f}}<extra></extra>",
     )
     if row is None:

@@ -1,6 +1,6 @@
 """What the page of a diagnosis is made from: a folder with records and pictures. What is not there is left out.
 
-    DIAGNOSIS/records.parquet   rows of `maskscope.records.Record`, and facts about all of them (`Facts`) beside the rows
+    DIAGNOSIS/records.parquet   rows of `maskscope.records.Record`, and facts about them all (`Facts`) beside the rows
     DIAGNOSIS/pictures/...      PNG pictures and MP4 videos, listed in the facts
 
 The clip as it is has family "" and severity 0; each transformation its family and severity. Metrics that are read:
@@ -77,7 +77,8 @@ class Picture:
             raise RecordError(f"{self.file} is a picture of the kind {self.kind!r}, expected panel or overlay")
         if self.kind == "panel" and (self.panel not in PANELS or self.frame is None):
             raise RecordError(
-                f"{self.file} shows {self.panel!r} of frame {self.frame}, expected one of {', '.join(PANELS)} of a frame"
+                f"{self.file} shows {self.panel!r} of frame {self.frame}, expected one of {', '.join(PANELS)} of a "
+                f"frame"
             )
 
 
@@ -124,11 +125,12 @@ class Facts:
                     f"the diagnosis has the format {content['format']}, expected {FORMAT}", "make it again"
                 )
             return cls()
-        known = {name: value for name, value in content.items() if name in cls.__dataclass_fields__}
+        known: dict[str, Any] = {name: value for name, value in content.items() if name in cls.__dataclass_fields__}
         try:
             pictures = tuple(Picture(**each) for each in known.pop("pictures", ()))
             lists = {name: tuple(known[name]) for name in ("command", "notes") if name in known}
-            return cls(**{**known, **lists, "pictures": pictures})
+            known.update(lists, pictures=pictures)
+            return cls(**known)
         except TypeError as error:
             raise RecordError(f"the facts of the diagnosis cannot be read ({error})", "make it again") from error
 

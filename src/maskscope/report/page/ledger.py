@@ -41,9 +41,9 @@ def ledger(evidence: Evidence, findings: Sequence[Finding]) -> str:
     strip = " The coloured band below is the clip from its first frame to its last." if used else ""
     return (
         f'<figure class="ledger"><h2>{escape(_title(findings))}</h2>{rows}<div class="keys">{keys}</div>'
-        f"<figcaption>Bars: share of the overlap with the truth that is left of what the clip as filmed gives (of the clip "
-        f"as filmed: the overlap itself), with its interval of 95 %. The line at {percent(BREAKING_RETENTION)} is where a "
-        f"condition counts as breaking.{strip}</figcaption></figure>"
+        f"<figcaption>Bars: share of the overlap with the truth that is left of what the clip as filmed gives (of "
+        f"the clip as filmed: the overlap itself), with its interval of 95 %. The line at "
+        f"{percent(BREAKING_RETENTION)} is where a condition counts as breaking.{strip}</figcaption></figure>"
     )
 
 

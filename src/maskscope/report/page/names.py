@@ -80,7 +80,7 @@ def colour_of(index: int) -> str:
 
 def percent(value: float) -> str:
     """0.314 -> "31 %"."""
-    return f"{100 * value:.0f} %"
+    return f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
 
 
 def with_ends(interval: Interval, digits: int = 2) -> str:

@@ -1,12 +1,17 @@
 (function () {
   "use strict";
-  var PAPER_PX = 680;
+  var PAPER_PX = 680, NARROW_PX = 600, LEGEND_LINE_PX = 18;
   var settings = { responsive: true, displayModeBar: false };
   var plots = Array.prototype.slice.call(document.querySelectorAll(".plot"));
 
   function draw(plot) {
     var source = document.querySelector('script[data-for="' + plot.id + '"]');
     var content = JSON.parse(source.textContent);
+    if (plot.clientWidth < NARROW_PX) {  // the legend takes more lines there
+      var named = content.data.filter(function (trace) { return trace.name && trace.showlegend !== false; });
+      content.layout.height += LEGEND_LINE_PX * Math.floor(named.length / 2);
+      plot.style.height = content.layout.height + "px";
+    }
     return Plotly.newPlot(plot, content.data, content.layout, settings);
   }
 

@@ -111,6 +111,9 @@ def _facts(diagnosis: Diagnosis) -> str:
     frames = {row.frame for row in diagnosis.records if row.metric == "j" and not row.family and row.frame is not None}
     if len(diagnosis.clips) == 1 and frames:
         said.append(f"{len(frames)} frames scored")
+    severities = {row.severity for row in diagnosis.records if row.family}
+    if len(severities) == 1:
+        said.append(f"conditions at severity {severities.pop()}")
     truth = "masks compared with annotations"
     if facts.truth != "annotated":
         truth = "no annotations: masks compared with the undisturbed run's own"

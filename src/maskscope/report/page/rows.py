@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from maskscope.records import Record
@@ -17,6 +17,7 @@ class Condition:
 
     family: str
     severity: int
+    says_severity: bool = field(default=True, compare=False)  # false where all have the same
 
     @property
     def is_clean(self) -> bool:
@@ -24,7 +25,9 @@ class Condition:
         return not self.family
 
     def __str__(self) -> str:
-        return f"{self.family} (severity {self.severity})" if self.family else "as filmed"
+        if self.is_clean:
+            return "as filmed"
+        return f"{self.family} (severity {self.severity})" if self.says_severity else self.family
 
 
 CLEAN = Condition("", 0)
@@ -56,7 +59,13 @@ class Rows:
         """The clip as it is first, then families in the order of the records, mild ones first."""
         found = dict.fromkeys(condition_of(row) for rows in self._by_metric.values() for row in rows)
         families = list(dict.fromkeys(each.family for each in found))
-        return tuple(sorted(found, key=lambda c: (not c.is_clean, families.index(c.family), c.severity)))
+        one_severity = len({each.severity for each in found if not each.is_clean}) == 1
+        ordered = sorted(found, key=lambda c: (not c.is_clean, families.index(c.family), c.severity))
+        return tuple(replace(each, says_severity=not one_severity) for each in ordered)
+
+    def known(self, condition: Condition) -> Condition:
+        """The equal one among `conditions`, which goes by its name on this page; itself if there is none."""
+        return next((each for each in self.conditions if each == condition), condition)
 
     @property
     def disturbed(self) -> tuple[Condition, ...]:

@@ -86,7 +86,7 @@ def losses_of(rows: Rows) -> tuple[Loss, ...]:
         stage = next((each for each in STAGES if blame is not None and each == blame.state), None)
         found.append(
             Loss(
-                condition_of(row),
+                rows.known(condition_of(row)),
                 row.clip,
                 row.frame,
                 row.object,
@@ -194,8 +194,9 @@ def advice(findings: Sequence[Finding]) -> str:
     name = STAGE_NAMES[stage]
     sure = [loss.confidence for loss in losses if loss.stage == stage and loss.confidence is not None]
     confidence = f", with a confidence of {percent(sum(sure) / len(sure))}" if sure else ""
+    part = f"All {total}" if frames == total else f"{frames} of {total}"
     return (
-        f"Change first: {name.change}. Of {count(total, 'lost frame')}, {frames} are lost {name.plain} "
+        f"Change first: {name.change}. {part} lost frames are lost {name.plain} "
         f"(stage: {name.short}{confidence}), and {name.because}."
     )
 
@@ -204,8 +205,8 @@ def _of_clean(clean: Finding, where: str, truth: str) -> str:
     assert clean.score is not None
     if truth != "annotated":
         begin = (
-            f"There are no annotations of {where}: masks are compared with those of the undisturbed run, so what follows "
-            "says how much a condition changes, not how right the masks are"
+            f"There are no annotations of {where}: masks are compared with those of the undisturbed run, so what "
+            f"follows says how much a condition changes, not how right the masks are"
         )
         return f"{begin}."
     if clean.losses:
@@ -235,7 +236,7 @@ def _first_loss(disturbed: Sequence[Finding], fps: float | None) -> str:
         return ""
     lost = sum(loss.frames for loss in worst.losses)
     first = min(worst.losses, key=lambda loss: loss.frame)
-    at = f"frame {first.frame}" + (f" ({first.frame / fps:.1f} s)" if fps else "")
+    at = f"frame {first.frame}" + (f" ({first.frame / fps:.1f}\N{NO-BREAK SPACE}s)" if fps else "")
     return sentence(
         f"most frames are lost under {worst.condition}: {lost} in {count(len(worst.losses), 'loss')}, "
         f"the first at {at}."

@@ -7,7 +7,7 @@ from typing import Final
 from maskscope.evaluate.statistics import Interval
 from maskscope.report.page.charts import Chart, cells, dots, new_figure, shifts
 from maskscope.report.page.intervals import mean_of
-from maskscope.report.page.names import colour_of
+from maskscope.report.page.names import colour_of, sentence
 from maskscope.report.page.rows import Condition
 from maskscope.report.page.section import Evidence, Section
 
@@ -34,16 +34,15 @@ def section(evidence: Evidence) -> Section:
             if region == "background":
                 metrics = [metric for metric in metrics if not metric.endswith("pointers")]
             values = [mean_of(rows.of(metric, condition)) for metric in metrics]
-            if not any(values):
+            if not any(values) or (region == "background" and not condition.is_clean):
                 continue
             if region == "object":
                 found[condition] = values
             name = str(condition) if region == "object" else f"{condition}, background"
-            hidden = region == "background" and not condition.is_clean
             colour = colour_of(evidence.index(condition))
             dots(
                 figure, at[: len(values)], values, name=name, colour=colour, shift=shift, symbol=symbol, line=False,
-                hidden=hidden,
+
             )  # fmt: skip
             table += [
                 [str(condition), _words(slot), region, *cells(value)]
@@ -51,16 +50,16 @@ def section(evidence: Evidence) -> Section:
             ]
     figure.add_hline(y=1, line={"color": "#4c566a", "dash": "dash", "width": 1})
     figure.update_xaxes(
-        tickvals=at, ticktext=[_words(slot).replace(" ", "<br>") for slot in slots], title="memory",
+        tickvals=at, ticktext=[_tick(slot) for slot in slots], title="memory (a number: frames back)", tickangle=0,
         range=[-0.5, len(slots) - 0.5],
     )  # fmt: skip
     figure.update_yaxes(
         title="times the uniform share", type="log", tickvals=_DECIMALS, ticktext=[f"{value:g}" for value in _DECIMALS]
     )
     note = (
-        "How much more attention the object's cells of a memory (background: crosses) get than if attention were spread "
-        "evenly (dashed line, 1), as the mean over layers. Pointers have no cells. Attention says what is read, not what "
-        "the mask depends on; the blame matrix tells that. Press a name in the legend to show or hide it."
+        "How much more attention the object's cells of a memory (crosses: of its background, as filmed) get than if "
+        "attention were spread evenly (dashed line, 1), as the mean over layers. Pointers have no cells. Attention "
+        "says what is read, not what the mask depends on; the blame matrix tells that."
     )
     header = ("condition", "memory", "on", "times the uniform share", "low", "high")
     return Section(anchor, heading, question, [Chart(_title(slots, found), figure, note, header, table)])
@@ -74,7 +73,8 @@ def _title(slots: list[str], found: dict[Condition, list[Interval | None]]) -> s
         ((slot, value) for slot, value in zip(slots, values, strict=True) if value is not None),
         key=lambda pair: pair[1].estimate,
     )
-    begin = f"{str(condition).capitalize()}, the object looks most at {_the(best)}: {value.estimate:.1f} times the uniform share"
+    begin = f"{sentence(str(condition))}, the object looks most at {_the(best)}"
+    begin += f": {value.estimate:.1f} times the uniform share"
     for other, others in found.items():
         now = [(slot, v) for slot, v in zip(slots, others, strict=True) if v is not None]
         if other != condition and now:
@@ -95,6 +95,10 @@ def _words(slot: str) -> str:
         return slot
     back = slot.removeprefix("recent_")
     return f"{back} back"
+
+
+def _tick(slot: str) -> str:
+    return "prompt" if slot == "prompted" else slot.removeprefix("recent_")
 
 
 def _in_order(slots: set[str]) -> list[str]:

@@ -20,8 +20,8 @@ _KINDS: Final = (
         "recovered_j",
         "Clean activation into the disturbed run: share of the lost overlap that comes back",
         "share that comes back",
-        "1 brings all of the lost overlap back, 0 nothing; below 0 the patch does harm. A patch repairs what was lost at "
-        "its position or before it, so the earliest position with a high share is the one to look at.",
+        "1 brings all of the lost overlap back, 0 nothing; below 0 the patch does harm. A patch repairs what was "
+        "lost at its position or before it, so the earliest position with a high share is the one to look at.",
     ),
     (
         "carried_j",

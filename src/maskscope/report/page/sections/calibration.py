@@ -47,11 +47,12 @@ def section(evidence: Evidence) -> Section:
     if biases:
         where = max(biases, key=lambda name: abs(biases[name].estimate))
         way = "too sure" if biases[where].estimate > 0 else "too careful"
-        title = f"Predicted IoU is most off {where if where == 'as filmed' else f'under {where}'}: {abs(biases[where].estimate):.2f} {way}"
+        under = where if where == "as filmed" else f"under {where}"
+        title = f"Predicted IoU is most off {under}: {abs(biases[where].estimate):.2f} {way}"
     note = (
         "Calibration error: how far the forecasts are from what comes true, 0 is right; of the object score it means "
-        "nothing unless well above the error by chance. Bias: above 0 the model is too sure of itself. A single clip gives "
-        "one figure and no interval."
+        "nothing unless well above the error by chance. Bias: above 0 the model is too sure of itself. A single "
+        "clip gives one figure and no interval."
     )
     return Section(
         anchor, heading, question, [Chart(title, figure, note, ("condition", "figure", "value", "low", "high"), table)]

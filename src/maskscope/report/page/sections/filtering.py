@@ -51,8 +51,8 @@ def _distances(evidence: Evidence, places: Sequence[Place]) -> Chart:
     figure.update_xaxes(title_text="position", row=2, col=1)
     figure.update_layout(margin={"t": 60}, legend={"y": 1.06})
     note = (
-        "How far the disturbed features are from the clean ones at the same place. The unit is what the clean clip itself "
-        "changes from one frame to the next (dotted line): 0 is untouched."
+        "How far the disturbed features are from the clean ones at the same place. The unit is what the clean clip "
+        "itself changes from one frame to the next (dotted line): 0 is untouched."
     )
     return Chart(
         _distance_title(places, found), figure, note, ("condition", "on", "position", "distance", "low", "high"), table
@@ -60,7 +60,8 @@ def _distances(evidence: Evidence, places: Sequence[Place]) -> Chart:
 
 
 def _distance_title(places: Sequence[Place], found: Mapping[Condition, Sequence[Interval | None]]) -> str:
-    shrinks, grows = [], []
+    shrinks: list[Condition] = []
+    grows: list[Condition] = []
     for condition, values in found.items():
         known = [(place, value) for place, value in zip(places, values, strict=True) if value is not None]
         if len(known) > 1:

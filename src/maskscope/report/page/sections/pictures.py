@@ -19,10 +19,10 @@ from maskscope.stages import STAGES
 
 MOST_VIDEO_BYTES: Final = 48 << 20
 """Of videos inside the page; what is beyond is left beside it and linked."""
-_PANEL_NAMES: Final = {
+_PANEL_NAMES: Final[dict[str, str]] = {
     "input": "frame",
     "mask": "mask",
-    **{stage: STAGE_NAMES[stage].short for stage in STAGES},
+    **{str(stage): STAGE_NAMES[stage].short for stage in STAGES},
     "object_pointer": "pointer map",
 }
 
@@ -42,8 +42,8 @@ def strips(evidence: Evidence) -> Section:
         return Section(anchor, heading, question, missing=missing)
     parts.append(
         "<p class='note'>Colours are the three main directions in which a position's features vary on the clean clip, "
-        "fitted once: equal colours are equal features within a column, not between columns. The pointer map shows where "
-        "the object's pointer acts.</p>"
+        "fitted once: equal colours are equal features within a column, not between columns. The pointer map shows "
+        "where the object's pointer acts.</p>"
     )
     return Section(anchor, heading, question, parts)
 
@@ -81,7 +81,7 @@ def _strip(evidence: Evidence, clip: str, frame: int, object_id: int | None, pic
     rows: dict[Condition, dict[str, Picture]] = defaultdict(dict)
     for each in pictures:
         if (evidence.diagnosis.folder / each.file).is_file():
-            rows[Condition(each.family, each.severity)][each.panel] = each
+            rows[evidence.rows.known(Condition(each.family, each.severity))][each.panel] = each
     if not rows:
         return ""
     shown = sorted(rows, key=lambda condition: order.get(condition, len(order)))
@@ -105,7 +105,7 @@ def _strip(evidence: Evidence, clip: str, frame: int, object_id: int | None, pic
 def _panels(evidence: Evidence, row: dict[str, Picture]) -> str:
     folder = evidence.diagnosis.folder
     return "".join(
-        f'<div><img loading="lazy" src="{_png(folder / row[name].file)}" alt="{_PANEL_NAMES[name]}">'
+        f'<div><img src="{_png(folder / row[name].file)}" alt="{_PANEL_NAMES[name]}">'
         f"<span>{_PANEL_NAMES[name]}</span></div>"
         for name in PANELS
         if name in row
@@ -117,7 +117,7 @@ def _png(path: Path) -> str:
 
 
 def _video_title(evidence: Evidence, picture: Picture) -> str:
-    condition = Condition(picture.family, picture.severity)
+    condition = evidence.rows.known(Condition(picture.family, picture.severity))
     if condition.is_clean:
         return f"{picture.clip} as filmed"
     losses = [each for each in losses_of(evidence.rows) if each.condition == condition and each.clip == picture.clip]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from maskscope.evaluate.statistics import Interval
 from maskscope.report.page.charts import Chart, broken, cells, dots, new_figure, shifts
 from maskscope.report.page.intervals import mean_of
-from maskscope.report.page.names import STAGE_NAMES, colour_of, with_ends
+from maskscope.report.page.names import STAGE_NAMES, colour_of, sentence, with_ends
 from maskscope.report.page.rows import CLEAN, Condition, Place
 from maskscope.report.page.section import Evidence, Section
 
@@ -50,10 +51,10 @@ def through_the_stages(evidence: Evidence) -> Section:
         for place, value in zip(places, values, strict=True)
     ]
     note = (
-        "AUC is the chance that a cell of the object scores above a cell of the background, by a linear read-out fitted "
-        "on the prompted frame: 0.5 tells nothing apart, 1 everything. It means something only above place alone, colour "
-        "alone and the control task (a region of the same shape elsewhere). The object pointer is one vector and has no "
-        "background."
+        "AUC is the chance that a cell of the object scores above a cell of the background, by a linear read-out "
+        "fitted on the prompted frame: 0.5 tells nothing apart, 1 everything. It means something only above place "
+        "alone, colour alone and the control task (a region of the same shape elsewhere). The object pointer is one "
+        "vector and has no background."
     )
     return Section(anchor, heading, question, [Chart(_title(places, found), figure, note, header, table)])
 
@@ -113,15 +114,15 @@ def _early_chart(evidence: Evidence, places: Sequence[Place]) -> Chart:
         f"{after.estimate:.2f}"
     )
     note = (
-        "The frozen mask decoder applied to features before the end. A low J may also mean that the object is there in a "
-        "form that the decoder was not trained on."
+        "The frozen mask decoder applied to features before the end. A low J may also mean that the object is there "
+        "in a form that the decoder was not trained on."
     )
     return Chart(title, figure, note, ("condition", "tap", "J", "low", "high"), table)
 
 
 def _down_the_taps(
     evidence: Evidence, metric: str, shown: Sequence[Condition], places: Sequence[Place]
-) -> tuple[object, list[list[str]]]:
+) -> tuple[Any, list[list[str]]]:
     figure = new_figure(70 + max(24, 8 + 6 * len(shown)) * len(places))
     at = list(range(len(places)))
     table = []
@@ -168,7 +169,7 @@ def _title(places: Sequence[Place], found: dict[Condition, list[Interval | None]
     first, values = next(iter(found.items()))
     known = [(place, value) for place, value in zip(places, values, strict=True) if value is not None]
     best, highest = max(known, key=lambda pair: pair[1].estimate)
-    begin = f"{str(first).capitalize()}, separation is highest at {STAGE_NAMES[best.stage].short}: {with_ends(highest)}"
+    begin = f"{sentence(str(first))}, separation is highest at {STAGE_NAMES[best.stage].short}: {with_ends(highest)}"
     falls = [
         (value.estimate - other.estimate, condition, place)
         for condition, others in found.items()

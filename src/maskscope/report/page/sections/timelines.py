@@ -16,7 +16,7 @@ from maskscope.report.page.section import Evidence, Section
 from maskscope.report.page.verdict import Loss, losses_of
 
 MOST_CLIPS: Final = 4
-_ROW_PX: Final = 150
+_ROW_PX: Final = 130
 
 
 def section(evidence: Evidence) -> Section:
@@ -74,8 +74,8 @@ def _chart(evidence: Evidence, clip: str) -> Chart:
     figure.update_layout(margin={"t": 46}, legend={"y": 1.0, "yref": "container", "yanchor": "top"})
     several = " Shaded: from the worst object to the best." if _several_objects(rows.of("j")) else ""
     note = (
-        "J is the overlap of mask and truth on a frame, from 0 to 1. Red stretches are losses, with the stage to blame. "
-        f"Each frame is measured once, so single frames have no interval.{several}"
+        "J is the overlap of mask and truth on a frame, from 0 to 1. Red stretches are losses, with the stage to "
+        f"blame. Each frame is measured once, so single frames have no interval.{several}"
     )
     return Chart(_title(clip, losses, shown), figure, note)
 
@@ -88,7 +88,8 @@ def _title(clip: str, losses: Sequence[Loss], shown: Sequence[Condition]) -> str
     for loss in losses:
         frames[loss.condition] += loss.frames
     worst, most = frames.most_common(1)[0]
-    return f"{clip}: {count(len(losses), 'loss')} under {tried}; most lost frames, {most}, {worst}"
+    where = str(worst) if worst.is_clean else f"under {worst}"
+    return f"{clip}: {count(len(losses), 'loss')} under {tried}; {count(most, 'lost frame')} {where}"
 
 
 def _mark(figure: Any, loss: Loss, number: int) -> None:
