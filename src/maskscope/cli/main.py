@@ -11,6 +11,7 @@ from maskscope import __version__
 from maskscope.cli import (
     data,
     demo,
+    diagnose,
     evaluate,
     finetune,
     label_next,
@@ -59,6 +60,7 @@ app.command("finetune", help=finetune.HELP)(finetune.finetune)
 app.command("label-next", help=label_next.HELP)(label_next.label_next)
 app.command("evaluate", help=evaluate.HELP)(evaluate.evaluate)
 app.command("stress", help=stress.HELP)(stress.stress)
+app.command("diagnose", help=diagnose.HELP)(diagnose.diagnose)
 app.command("observe", help=observe.HELP)(observe.observe)
 app.command("report", help=report.HELP)(report.report)
 app.command("models")(models.models)

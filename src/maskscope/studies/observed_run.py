@@ -146,7 +146,7 @@ class ObservedRun:
             self._probes.append(self._probe(model, [self.separation]))
             self._taps = Taps(model, self._probes[-1])
         self._listeners = self._listening(model, wanted) if wanted.attention else []
-        self._maps = PointerInfluence(model, self._truth, 1, self.truth.valid, wanted.maps)
+        self._maps = PointerInfluence(model, self.true_masks, 1, self.truth.valid, wanted.maps)
         observers: list[Observer] = [self._probes[0], *self._listeners, self._maps]
         if self._taps is not None:
             observers.append(self._taps)
@@ -155,14 +155,20 @@ class ObservedRun:
     def _probe(self, model: SAM2, measures: Sequence[Measure], sink: Callable[[Sight], None] | None = None) -> Probe:
         dim = model.config.memory.dim
         return Probe(
-            measures, self._truth, memory_dim=dim, picture=lambda _: self._image(), valid=self.truth.valid, sink=sink
+            measures,
+            self.true_masks,
+            memory_dim=dim,
+            picture=lambda _: self._image(),
+            valid=self.truth.valid,
+            sink=sink,
         )
 
     def _listening(self, model: SAM2, wanted: Instruments) -> list[Listener]:
         kinds = (MemoryGaze, TokenGaze, EarlyDecoding, StoredTokens)
-        return [kind(model, self._truth, wanted.every, self.truth.valid) for kind in kinds]
+        return [kind(model, self.true_masks, wanted.every, self.truth.valid) for kind in kinds]
 
-    def _truth(self, index: int) -> dict[int, NDArray[np.bool_]]:
+    def true_masks(self, index: int) -> dict[int, NDArray[np.bool_]]:
+        """(h, w) bool of each object on a frame that was reached."""
         return self.truth.masks(index, self.object_ids)
 
     def _image(self) -> NDArray[np.uint8]:
@@ -198,7 +204,7 @@ class ObservedRun:
             result = self._tracker.step(shown.image_hwc, self.prompts if t == 0 else ())
         self.next_frame, self._shown = t + 1, None
         masks = dict(zip(result.object_ids, result.masks, strict=True))
-        truth, valid = self._truth(t), self.truth.valid(t)
+        truth, valid = self.true_masks(t), self.truth.valid(t)
         scored = tuple(_scored(t, number, masks[number], truth[number], valid) for number in self.object_ids)
         self.scored += scored
         if t:
