@@ -59,11 +59,11 @@ def test_released_models_take_their_square() -> None:
 @pytest.mark.parametrize(
     ("height", "width", "expected"),
     [
-        (720, 1280, (416, 736)),
-        (1280, 720, (736, 416)),
-        (480, 480, (544, 544)),
-        (480, 854, (416, 736)),
-        (9, 16, (416, 736)),
+        (720, 1280, (352, 640)),
+        (1280, 720, (640, 352)),
+        (480, 480, (480, 480)),
+        (480, 854, (352, 640)),
+        (9, 16, (352, 640)),
     ],
 )
 def test_the_compact_model_takes_the_videos_aspect(height: int, width: int, expected: tuple[int, int]) -> None:
