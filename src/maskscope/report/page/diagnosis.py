@@ -128,8 +128,8 @@ class Facts:
         known: dict[str, Any] = {name: value for name, value in content.items() if name in cls.__dataclass_fields__}
         try:
             pictures = tuple(Picture(**each) for each in known.pop("pictures", ()))
-            lists = {name: tuple(known[name]) for name in ("command", "notes") if name in known}
-            known.update(lists, pictures=pictures)
+            lists: dict[str, Any] = {name: tuple(known[name]) for name in ("command", "notes") if name in known}
+            known |= {**lists, "pictures": pictures}
             return cls(**known)
         except TypeError as error:
             raise RecordError(f"the facts of the diagnosis cannot be read ({error})", "make it again") from error

@@ -236,7 +236,12 @@ def _first_loss(disturbed: Sequence[Finding], fps: float | None) -> str:
         return ""
     lost = sum(loss.frames for loss in worst.losses)
     first = min(worst.losses, key=lambda loss: loss.frame)
-    at = f"frame {first.frame}" + (f" ({first.frame / fps:.1f}\N{NO-BREAK SPACE}s)" if fps else "")
+    several = len({loss.clip for loss in worst.losses}) > 1
+    at = (
+        f"frame {first.frame}"
+        + (f" of {first.clip}" if several else "")
+        + (f" ({first.frame / fps:.1f}\N{NO-BREAK SPACE}s)" if fps else "")
+    )
     return sentence(
         f"most frames are lost under {worst.condition}: {lost} in {count(len(worst.losses), 'loss')}, "
         f"the first at {at}."
