@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from maskscope.errors import DatasetError, MaskscopeError, PromptError, SettingError
+from maskscope.errors import DatasetError, PromptError, SettingError
 from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.observe.blame import Blame, blame
@@ -45,6 +45,7 @@ from maskscope.tracking.session import SessionOptions
 from maskscope.transforms.base import SourceClip
 from maskscope.transforms.chain import Recipe, transform
 from maskscope.transforms.material import ClipMaterial
+from maskscope.transforms.registry import family as find_family
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +153,8 @@ def diagnose_clip(
     check_objects(prompts, clip.size)
     registry.policy(options.observe.policy)
     recipes = [Recipe.parse(text, options.severity, options.seed) for text in options.families]
+    for recipe in recipes:
+        find_family(recipe.family)  # an unknown one is refused before anything is computed
     model = model or load(options.observe)
     with folder_lock(folder.path):
         folder.clear()
@@ -159,7 +162,7 @@ def diagnose_clip(
         try:
             finished = work.go(recipes)
         except BaseException as error:
-            work.leave("failed" if isinstance(error, MaskscopeError) else "stopped")
+            work.leave("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         work.leave("finished" if finished else "stopped")
         report = None

@@ -130,7 +130,7 @@ class SideBySide:
         )
         self.clean = ObservedRun(self.model, self.source, self.prompts, self.policy, instruments)
         for each in self.disturbed:
-            each.snapshots.wanted |= strip_frames(each.clip.num_frames) | self.snapshots.wanted
+            each.snapshots.wanted |= self.snapshots.wanted  # of equal number: strips are stacked
             each.begin(self.model, self.policy, self.clean)
         self._shown: NDArray[np.uint8] | None = None  # of the clean run, with masks
 

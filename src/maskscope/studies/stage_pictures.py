@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch.nn import functional as F
 
 from maskscope.data.output import writing
@@ -187,14 +188,14 @@ def _enlarged(cells: NDArray[np.uint8], like: NDArray[np.uint8]) -> NDArray[np.u
 
 
 def _heat(map_hw: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """From the map's least value, dark, to its largest, bright."""
+    """From the map's least value, dark, to its largest, bright; by the root, as a few cells have nearly all of it."""
     low, high = float(map_hw.min()), float(map_hw.max())
-    grey = (255 * (map_hw - low) / max(high - low, 1e-12)).astype(np.uint8)
+    grey = (255 * np.sqrt((map_hw - low) / max(high - low, 1e-12))).astype(np.uint8)
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _write_png(path: Path, rgb: NDArray[np.uint8]) -> None:
-    _, packed = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    """With 256 colours: the page holds all pictures, and this is a third of the bytes."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(packed.tobytes())
+        Image.fromarray(rgb).quantize(256).save(path, optimize=True)

@@ -1,0 +1,254 @@
+"""Observation and diagnosis of a tiny clip by a tiny model: what is measured, what is left behind, what stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from maskscope.errors import OutputError, PromptError, SettingError
+from maskscope.model import SAM2
+from maskscope.records import Record, read_facts, read_records
+from maskscope.report.page.diagnosis import Facts, open_diagnosis
+from maskscope.stages import STAGES
+from maskscope.studies.diagnose import DiagnoseOptions, DiagnoseSummary, diagnose_clip
+from maskscope.studies.looked_at import LookedAt
+from maskscope.studies.observe import ObserveOptions, observe_clip
+from maskscope.studies.observed_run import Instruments, ObservedRun
+from maskscope.tracking.session import SessionOptions
+from maskscope.tracking.tracker import Tracker
+from maskscope.transforms.base import SourceClip
+from planted import SIDE, tiny_model
+from random_models import moving_square, square_mask
+
+FRAMES = 6
+Rows = list[Record]
+
+
+@dataclass(frozen=True, eq=False)
+class Square:
+    """The drifting square, with its mask on every frame."""
+
+    name: str = "square"
+    num_frames: int = FRAMES
+    size: tuple[int, int] = (SIDE, SIDE)
+    mask_of: Callable[[int], NDArray[np.bool_]] = field(default=lambda t: square_mask(t, SIDE, SIDE))
+
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        return FILM[index]
+
+    def masks(self, index: int) -> NDArray[np.uint8]:
+        return self.mask_of(index).astype(np.uint8)
+
+
+FILM = moving_square(FRAMES, SIDE, SIDE)
+
+
+def clip(source: Square | None = None, annotated: bool = True, num_frames: int = FRAMES) -> LookedAt:
+    return LookedAt("square", num_frames, (SIDE, SIDE), None, 0, FRAMES, annotated, source or Square())
+
+
+@pytest.fixture(scope="module")
+def model() -> SAM2:
+    return tiny_model()
+
+
+def rows_of(folder: Path) -> tuple[Rows, Facts]:
+    file = folder / "records.parquet"
+    return read_records(file), Facts.from_json(read_facts(file))
+
+
+def pick(rows: Rows, metric: str, **columns: object) -> Rows:
+    return [row for row in rows if row.metric == metric and all(getattr(row, k) == v for k, v in columns.items())]
+
+
+def after(count: int) -> Callable[[], bool]:
+    """Stops when asked that often."""
+    asked = iter(range(count))
+    return lambda: next(asked, None) is None
+
+
+def test_an_observed_run_has_the_masks_of_an_unobserved_one(model: SAM2) -> None:
+    seen = SourceClip(Square())
+    prompts = clip().prompts()
+    run = ObservedRun(model, seen, prompts, "stock", Instruments(taps=True, every=1, wants_maps=lambda _: True))
+    bare = Tracker(model, "stock", SessionOptions(num_frames=FRAMES))
+    for t in range(FRAMES):
+        expected = bare.step(seen.at(t).image_hwc, prompts if t == 0 else ()).masks[0]
+        step = run.step()
+        truth = square_mask(t, SIDE, SIDE)
+        assert np.array_equal(step.masks[1], expected)
+        assert step.scored[0].j == (expected & truth).sum() / (expected | truth).sum()
+    assert run.done
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    found = run.readings()
+    for metric in (
+        "early_j",
+        "attention_entropy",
+        "stored_token_iou.own",
+        "pointer_influence_mass",
+        "predicted_iou.ece",
+    ):
+        assert any(reading.metric == metric and reading.value is not None for reading in found), metric
+    assert {r.stage for r in found if r.metric == "window_distance"} == set(STAGES)
+
+
+def test_given_masks_are_the_truth(model: SAM2, tmp_path: Path) -> None:
+    summary = observe_clip(clip(), clip().prompts(), tmp_path, ObserveOptions(attention=False), model=model)
+    rows, facts = rows_of(tmp_path)
+    assert (summary.finished, summary.num_frames, summary.num_records) == (True, FRAMES, len(rows))
+    assert {row.protocol for row in rows} == {"truth: annotated"}
+    assert (facts.truth, facts.status) == ("annotated", "finished")
+    j = [row.value for row in pick(rows, "j")]
+    assert len(j) == FRAMES
+    assert summary.j == pytest.approx(np.mean(j))
+    assert not pick(rows, "forward_backward_j")
+
+
+def test_without_masks_the_first_run_stands_in_and_that_is_said(model: SAM2, tmp_path: Path) -> None:
+    summary = observe_clip(
+        clip(annotated=False), clip().prompts(), tmp_path, ObserveOptions(attention=False), model=model
+    )
+    rows, facts = rows_of(tmp_path)
+    assert {row.protocol for row in rows} == {"truth: clean run"}
+    assert facts.truth == "clean run"
+    assert not summary.annotated
+    assert {row.value for row in pick(rows, "j")} <= {1.0, None}
+    assert not pick(rows, "predicted_iou.ece")  # nothing to be calibrated against
+    back = pick(rows, "forward_backward_j")
+    assert [row.frame for row in back] == list(range(back[0].frame or 0, -1, -1))
+    assert all(row.value is None or 0 <= row.value <= 1 for row in back)
+
+
+@pytest.mark.parametrize(
+    ("mask_of", "said"),
+    [
+        (lambda t: square_mask(t, SIDE, SIDE) & (np.indices((SIDE, SIDE)).sum(0) % 17 == 0), "too small"),
+        (lambda t: np.ones((SIDE, SIDE), bool), "fills the frame"),
+    ],
+)
+def test_objects_that_cannot_be_told_from_a_background(
+    model: SAM2, tmp_path: Path, mask_of: Callable[[int], NDArray[np.bool_]], said: str
+) -> None:
+    odd = clip(Square(mask_of=mask_of), num_frames=3)
+    summary = observe_clip(odd, odd.prompts(), tmp_path, ObserveOptions(attention=False), model=model)
+    assert len(summary.notes) == 1
+    assert said in summary.notes[0]
+    states = {row.state for row in pick(rows_of(tmp_path)[0], "separation_auc", stage="image_embedding")}
+    assert states in ({"lost at this stride"}, {"fills the frame"})
+
+
+def test_an_object_that_the_model_never_shows_is_refused(tmp_path: Path) -> None:
+    blind = tiny_model()
+    blind.mask_decoder.pred_obj_score_head.layers[2].bias.data.fill_(-50.0)  # type: ignore[union-attr, operator]
+    with pytest.raises(PromptError, match="seen on no frame"):
+        observe_clip(clip(annotated=False), clip().prompts(), tmp_path / "out", model=blind)
+
+
+@pytest.fixture(scope="module")
+def identity(model: SAM2, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Diagnosis by transformations of severity 0, which change nothing."""
+    folder = tmp_path_factory.mktemp("identity")
+    options = DiagnoseOptions(ObserveOptions(attention=False), ("illumination",), severity=0)
+    summary = diagnose_clip(clip(annotated=False), clip().prompts(), folder, options, model=model, overwrite=True)
+    assert summary.finished
+    return folder
+
+
+def test_what_changes_nothing_is_found_to_change_nothing(identity: Path) -> None:
+    rows, _ = rows_of(identity)
+    distances = [row for row in rows if row.metric.startswith("filtering_distance")]
+    assert distances
+    assert all(row.value in (0.0, None) for row in distances)
+    assert all(row.value is None or row.value > 0.999 for row in rows if row.metric.startswith("cka"))
+    assert not [row for row in rows if row.family and row.metric in ("loss", "blame")]
+    for metric in ("j", "fisher_ratio", "pointer_cosine.first"):
+        clean, other = (
+            {(r.stage, r.frame): r.value for r in pick(rows, metric, family=family, tap="")}
+            for family in ("", "illumination")
+        )
+        both = [key for key in clean if clean[key] is not None and other.get(key) is not None]
+        assert both
+        assert all(clean[key] == other[key] for key in both), metric
+
+
+@pytest.fixture(scope="module")
+def dark(model: SAM2, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DiagnoseSummary]:
+    """A model without training loses all of what it showed as soon as the light changes."""
+    folder = tmp_path_factory.mktemp("dark")
+    options = DiagnoseOptions(ObserveOptions(attention=False), ("corruption",), severity=5)
+    seen: list[str] = []
+    summary = diagnose_clip(
+        clip(annotated=False),
+        clip().prompts(),
+        folder,
+        options,
+        model=model,
+        progress=lambda p: seen.append(p.stage),
+    )
+    assert list(dict.fromkeys(seen))[-1].startswith("intervening")
+    return folder, summary
+
+
+def test_a_lost_object_is_patched_and_blamed(dark: tuple[Path, DiagnoseSummary]) -> None:
+    folder, summary = dark
+    rows, facts = rows_of(folder)
+    lost = pick(rows, "loss", family="corruption")
+    assert lost
+    assert len(pick(rows, "blame", family="corruption")) == len(lost) == summary.conditions[1].losses
+    assert len(summary.conditions[1].blamed) == len(lost)
+    # The clean run's attended tokens give its masks, to the last pixel: here they are the truth.
+    patched = pick(rows, "patched_j", stage="prompt_attended")
+    assert {row.value for row in patched if row.frame} == {1.0}
+    assert pick(rows, "recovered_j", stage="prompt_attended", frame=None)[0].value == pytest.approx(1.0)
+    assert {row.severity for row in rows if row.family} == {5}
+    assert facts.status == "finished"
+
+
+def test_pictures_are_there_and_listed(dark: tuple[Path, DiagnoseSummary]) -> None:
+    folder, summary = dark
+    facts = open_diagnosis(folder).facts
+    there = {str(path.relative_to(folder)) for path in (folder / "pictures").iterdir()}
+    assert {picture.file for picture in facts.pictures} == there
+    clean = {(picture.frame, picture.panel) for picture in facts.pictures if not picture.family}
+    assert {panel for frame, panel in clean if frame == 1} == {"input", "mask", *STAGES}
+    assert [picture.family for picture in facts.pictures if picture.kind == "overlay"] == ["corruption"]
+    assert summary.report == folder / "report.html"
+    assert summary.report.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("asked", [2, FRAMES + 3, 3 * FRAMES + 2])
+def test_what_was_computed_before_an_interruption_can_be_read(model: SAM2, tmp_path: Path, asked: int) -> None:
+    options = DiagnoseOptions(ObserveOptions(attention=False), ("illumination",), severity=5)
+    summary = diagnose_clip(clip(annotated=False), clip().prompts(), tmp_path, options, model=model, stop=after(asked))
+    rows, facts = rows_of(tmp_path)
+    assert not summary.finished
+    assert summary.report is None
+    assert facts.status == "stopped"
+    assert len(pick(rows, "j", family="")) == (0 if asked < FRAMES else 3 if asked < 2 * FRAMES else FRAMES)
+
+
+def test_an_error_leaves_records_that_say_so(model: SAM2, tmp_path: Path) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("planted")
+
+    with pytest.raises(RuntimeError, match="planted"):
+        diagnose_clip(clip(), clip().prompts(), tmp_path, DiagnoseOptions(families=()), model=model, progress=broken)
+    rows, facts = rows_of(tmp_path)
+    assert facts.status == "failed"
+    assert len(pick(rows, "j")) == 1
+
+
+def test_refusals_come_before_the_work(model: SAM2, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="no family"):
+        diagnose_clip(clip(), clip().prompts(), tmp_path / "a", DiagnoseOptions(families=("ilumination",)), model=model)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "records.parquet").write_bytes(b"someone's")
+    with pytest.raises(OutputError, match="--overwrite"):
+        diagnose_clip(clip(), clip().prompts(), tmp_path / "b", model=model)
+    assert (tmp_path / "b" / "records.parquet").read_bytes() == b"someone's"
+    assert not (tmp_path / "a").exists()
