@@ -99,5 +99,5 @@ def test_the_compact_preset_follows_the_aspect() -> None:
     tracker = Tracker(model)
     frame = np.random.default_rng(0).integers(0, 255, (90, 60, 3), dtype=np.uint8)
     result = tracker.step(frame, [Prompt(1, points_xy_px=[(30, 40)])])
-    assert tracker.session.input_size == (672, 448)
+    assert tracker.session.input_size == (576, 384)
     assert result.masks.shape == (1, 90, 60)

@@ -169,7 +169,7 @@ def moved_prompts(prompts: Sequence[Prompt], first: ClipFrame) -> list[Prompt]:
     """
     if first.source_time != 0:
         raise PromptError("its first frame is not the one the object was given on")
-    matrix = None if first.to_source is None else np.linalg.inv(first.to_source)
+    matrix = None if first.to_source is None else np.linalg.inv(first.to_source).astype(np.float64)
     return [_moved(prompt, first, matrix) for prompt in prompts]
 
 

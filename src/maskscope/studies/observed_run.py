@@ -218,7 +218,8 @@ class ObservedRun:
         Args:
             calibrated: the model's own scores are compared with the truth, which must then be one.
         """
-        found = list(chain(*(each.readings for each in (*self._probes, *self._listeners, self._maps))))
+        found = list(chain(*(each.readings for each in self._probes), *(each.readings for each in self._listeners)))
+        found += self._maps.readings
         found += self.pointers.readings() if self.next_frame else []
         if calibrated:
             for number, frames in self._scores.items():

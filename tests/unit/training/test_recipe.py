@@ -64,7 +64,9 @@ def test_parts_are_frozen_by_name() -> None:
     frozen = {name.split(".")[0] for name, p in model.named_parameters() if not p.requires_grad}
     assert frozen == {"image_encoder", "mask_decoder"}
     assert all(p.requires_grad for p in model.image_encoder.trunk.parameters())
-    with pytest.raises(SettingError, match=r"no part 'encoder' to freeze; its parts: appearance_key, image_encoder, mask_decoder"):
+    with pytest.raises(
+        SettingError, match=r"no part 'encoder' to freeze; its parts: appearance_key, image_encoder, mask_decoder"
+    ):
         freeze(model, Recipe(frozen=("encoder",)))
 
 
