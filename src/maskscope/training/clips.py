@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from maskscope.errors import DatasetError
 from maskscope.training.appearance import AppearanceRange, change_appearance
 from maskscope.training.corpus import Corpus
+from maskscope.training.hiding import cut_away, pass_before
 from maskscope.training.motion import CAMERA, OBJECT, MotionRange, deform, placement, random_motion, translation
 from maskscope.training.scene import Backdrop, Masks, Sprite, render
 from maskscope.training.sprites import mask_box, random_sprite
-from maskscope.training.store import Pixels
+from maskscope.training.store import ArrayStore, Pixels
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,12 @@ class ClipConfig:
     """What clips are made of.
 
     Args:
-        video, still, paste: weights of the three kinds.
+        video, still, paste, drawn: weights of the kinds; `drawn` are scenes with ground truth by construction, see
+            `maskscope.training.drawn`.
         max_stride: largest gap between sampled frames of real video.
         intruder: probability that something is pasted into real video or a still.
         absence: probability that a pasted target is hidden for some frames.
+        hiding: probability that something passes before the target of another clip, or that the film cuts away.
         min_target: smallest visible part of the target in frame 0, as a fraction of the frame.
         elastic: probability that a still or a pasted target bends as it moves.
         appearance: colour, light, blur, noise and compression.
@@ -36,9 +39,11 @@ class ClipConfig:
     video: float = 0.45
     still: float = 0.25
     paste: float = 0.3
+    drawn: float = 0.0
     max_stride: int = 5
     intruder: float = 0.3
     absence: float = 0.35
+    hiding: float = 0.0
     min_target: float = 0.002
     elastic: float = 0.7
     appearance: AppearanceRange = field(default_factory=AppearanceRange)
@@ -72,6 +77,8 @@ class ClipSampler:
             kind = self._kind(rng)
             frames, masks = getattr(self, f"_{kind}")(rng, n_frames, size_hw)
             if self.config.min_target <= masks[0].mean() <= 0.7:
+                if self.config.hiding and kind != "paste" and n_frames > 1 and rng.random() < self.config.hiding:
+                    self._hide(rng, frames, masks)
                 change_appearance(rng, frames, self.config.appearance)
                 return Clip(frames, masks, kind)
         least = 100 * self.config.min_target
@@ -84,6 +91,7 @@ class ClipSampler:
             "video": self.config.video if self.corpus.videos else 0.0,
             "still": self.config.still if self.corpus.objects or self.corpus.regions or self.corpus.videos else 0.0,
             "paste": self.config.paste if self._has_sprites else 0.0,
+            "drawn": self.config.drawn if self.corpus.scenes is not None else 0.0,
         }
         total = sum(weights.values())
         return str(rng.choice(list(weights), p=[w / total for w in weights.values()]))
@@ -96,6 +104,33 @@ class ClipSampler:
         motion = CAMERA if rng.random() < 0.3 else None
         backdrop = Backdrop(images, masks, _crop(rng, images[0], masks[0], n, size_hw, motion))
         return render(backdrop, self._intruders(rng, n, size_hw, self.config.intruder), size_hw)
+
+    def _drawn(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
+        """A stretch of a drawn scene; the target is any of its objects."""
+        assert self.corpus.scenes is not None
+        names = [name.removesuffix("/frames") for name in self.corpus.scenes.names("") if name.endswith("/frames")]
+        images, labels = self._stretch(rng, n, self.corpus.scenes, names[int(rng.integers(len(names)))])
+        masks = _pick_label(rng, labels, self._least)
+        if masks is None:
+            return _nothing(n, size_hw)
+        backdrop = Backdrop(images, masks, _crop(rng, images[0], masks[0], n, size_hw, None))
+        return render(backdrop, self._intruders(rng, n, size_hw, self.config.intruder / 2), size_hw)
+
+    def _hide(self, rng: np.random.Generator, frames: Pixels, masks: Masks) -> None:
+        """Take the target out of sight on some frames after the first, in place."""
+        n = len(frames)
+        begin = int(rng.integers(1, n))
+        end = int(rng.integers(begin + 1, n + 1))
+        photos = self.corpus.backgrounds or tuple(f"{o}/image" for o in self.corpus.objects)
+        if rng.random() < 0.4 or not photos:
+            cut_away(frames, masks, self._foreign(rng, end - begin, photos), begin, end)
+        else:
+            pass_before(rng, frames, masks, self.corpus.store[_choose(rng, photos)], begin, end)
+
+    def _foreign(self, rng: np.random.Generator, n: int, photos: tuple[str, ...]) -> list[Pixels]:
+        if self.corpus.videos and (rng.random() < 0.6 or not photos):
+            return self._video_frames(rng, n)[0]
+        return [self.corpus.store[_choose(rng, photos)]]
 
     def _still(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
         """The whole picture moves; the target is its object or any part of it. Without photos, a frame of a video."""
@@ -167,7 +202,12 @@ class ClipSampler:
         """`n` frames and label maps at a random gap, forwards or backwards."""
         weights = np.array([len(self.corpus.store[f"{v}/frames"]) for v in self.corpus.videos], dtype=np.float64) ** 0.5
         name = self.corpus.videos[int(rng.choice(len(weights), p=weights / weights.sum()))]
-        frames, labels = self.corpus.store[f"{name}/frames"], self.corpus.store[f"{name}/masks"]
+        return self._stretch(rng, n, self.corpus.store, name)
+
+    def _stretch(
+        self, rng: np.random.Generator, n: int, store: ArrayStore, name: str
+    ) -> tuple[list[Pixels], list[Pixels]]:
+        frames, labels = store[f"{name}/frames"], store[f"{name}/masks"]
         stride = int(rng.integers(1, self.config.max_stride + 1))
         stride = min(stride, max((len(frames) - 1) // max(n - 1, 1), 1))
         start = int(rng.integers(0, max(len(frames) - (n - 1) * stride, 1)))

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from maskscope.errors import DatasetError
 from maskscope.palette import davis_palette
 from maskscope.training.checks import check_clip, matched
+from maskscope.training.drawn import open_scenes
 from maskscope.training.store import ArrayStore, Pixels, open_store, write_store
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Corpus:
         regions: stills tiled by labels, same arrays.
         cutouts: (t, h, w, 4) colour with alpha; t = 1 for stills.
         backgrounds: (h, w, 3).
+        scenes: drawn clips, arrays as of videos; None without.
     """
 
     store: ArrayStore
@@ -56,15 +58,17 @@ class Corpus:
     regions: tuple[str, ...]
     cutouts: tuple[str, ...]
     backgrounds: tuple[str, ...]
+    scenes: ArrayStore | None = None
 
 
-def open_corpus(root: Path, cache: Path, held_out: tuple[str, ...] = HELD_OUT) -> Corpus:
+def open_corpus(root: Path, cache: Path, held_out: tuple[str, ...] = HELD_OUT, scenes: int = 0) -> Corpus:
     """Decode a training root once into `cache` and map it.
 
     Args:
         root: folder laid out as above.
         cache: folder for the decoded data (about 2 GB for 2,000 frames and as many photos).
         held_out: names of sequences that are left out of `videos`.
+        scenes: how many clips to draw beside them; about 2 s each, once.
 
     Raises:
         DatasetError: nothing that can be trained on is in `root`.
@@ -86,6 +90,7 @@ def open_corpus(root: Path, cache: Path, held_out: tuple[str, ...] = HELD_OUT) -
         regions=tuple(name for name in stills if name.split("/")[1] in REGION_SETS),
         cutouts=tuple(store.names("cutouts/")),
         backgrounds=tuple(store.names("backgrounds/")),
+        scenes=open_scenes(cache, scenes) if scenes else None,
     )
     if not corpus.videos and not corpus.objects and not corpus.cutouts:
         raise DatasetError(

@@ -28,6 +28,7 @@ from maskscope.training.imagenet_trunk import load_imagenet_trunk
 from maskscope.training.initialise import start_matching
 from maskscope.training.loop import StepReport, Trainer
 from maskscope.training.recipe import Phase, Recipe, stretches
+from maskscope.training.recipe_clips import RecipeClips
 from maskscope.training.recipe_file import check_recipe
 from maskscope.training.team import Team, joined, team_of_environment
 from maskscope.training.validate import validate
@@ -91,7 +92,9 @@ def train(
         return _work(Team(), recipe, options, device, watch, stop)
     if device.type != "cpu":
         raise SettingError(f"{processes} processes on one {device.type}", "use torchrun for several GPUs")
-    open_corpus(options.data, options.cache)  # before others are started, so that bad data is told at once
+    open_corpus(
+        options.data, options.cache, scenes=recipe.scenes_to_draw
+    )  # before others are started, so that bad data is told at once
     with _others(processes, recipe, options):
         return _work(Team(0, processes), recipe, options, device, watch, stop)
 
@@ -105,7 +108,7 @@ def new_model(recipe: Recipe, corpus: Corpus) -> SAM2:
     model.image_encoder.trunk.load_state_dict(load_imagenet_trunk())
     if recipe.matching_start:
         size = stretches(recipe)[0].phase.size_hw
-        sampler = ClipSampler(corpus, recipe.clips, recipe.seed + 1)
+        sampler = ClipSampler(corpus, recipe.clips, recipe.seed + 1)  # clips that no step sees
         batch = GroupBatches(sampler, Phase(1, 24, 1, size, groups=1), (1.0, 0.0, 0.0))[0]
         start_matching(model, batch.images()[0], batch.masks_tbhw[0][:, None].float())
     return prepared(model, recipe)
@@ -134,15 +137,15 @@ def _work(
         torch.set_num_threads(1)  # see `maskscope.training.team`
     with joined(team, device):
         if team.leads:
-            open_corpus(options.data, options.cache)  # decoded once, before the others want it
+            open_corpus(options.data, options.cache, scenes=recipe.scenes_to_draw)  # decoded once, before the others want it
         team.meet(device)
-        corpus = open_corpus(options.data, options.cache)
+        corpus = open_corpus(options.data, options.cache, scenes=recipe.scenes_to_draw)
         model = new_model(recipe, corpus).to(device)
         held_out, size = held_out_sequences(corpus), stretches(recipe)[-1].phase.size_hw
         trainer = Trainer(
             model,
             recipe,
-            ClipSampler(corpus, recipe.clips, recipe.seed),
+            RecipeClips(corpus, recipe),
             options.out,
             team=team,
             validate=(lambda averaged: validate(averaged, corpus, held_out, size)) if held_out else None,

@@ -160,7 +160,8 @@ class Trainer:
         groups = stretch.phase.groups
         mine = range(self.team.rank, groups, self.team.size)
         numbers = [step * groups + group for step in range(self.progress.step, stretch.end) for group in mine]
-        loader = load_batches(GroupBatches(self.clips, stretch.phase, self.recipe.prompt_weights), numbers, workers)
+        weights = stretch.cycle.prompt_weights or self.recipe.prompt_weights
+        loader = load_batches(GroupBatches(self.clips, stretch.phase, weights), numbers, workers)
         parts: Numbered = []
         for number, batch in zip(numbers, loader, strict=True):
             parts.append((number, batch))

@@ -40,11 +40,15 @@ class Cycle:
         phases: in order.
         learning_rate: peak, of everything but the trunk.
         trunk_rate: peak, of the trunk.
+        prompt_weights: of mask, click and box in frame 0; None is the recipe's.
+        clips: what clips are made of; None is the recipe's.
     """
 
     phases: tuple[Phase, ...]
     learning_rate: float = 8e-4
     trunk_rate: float = 1.5e-4
+    prompt_weights: tuple[float, float, float] | None = None
+    clips: ClipConfig | None = None
 
     @property
     def steps(self) -> int:
@@ -52,7 +56,19 @@ class Cycle:
         return sum(phase.steps for phase in self.phases)
 
 
-COMPACT_CYCLES = (Cycle((Phase(900, 3, 4, (224, 384)), Phase(1300, 3, 4, (288, 512)), Phase(300, 2, 5, (352, 640)))),)
+FIRST_CYCLE = Cycle((Phase(900, 3, 4, (224, 384)), Phase(1300, 3, 4, (288, 512)), Phase(300, 2, 5, (352, 640))))
+"""Matching, on real video, stills and pasted objects."""
+
+HIDING_CYCLE = Cycle(
+    (Phase(850, 3, 4, (288, 512)), Phase(320, 2, 6, (352, 640))),
+    learning_rate=5e-4,
+    trunk_rate=1e-4,
+    prompt_weights=(0.5, 0.2, 0.3),
+    clips=ClipConfig(video=0.42, still=0.2, paste=0.23, drawn=0.15, hiding=0.25, absence=0.4),
+)
+"""Absence and return, and more boxes: objects covered or cut away from, also in real video and drawn scenes."""
+
+COMPACT_CYCLES = (FIRST_CYCLE, HIDING_CYCLE)
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,7 @@ class Recipe:
         initial: weights to start from instead of ImageNet's trunk alone; the matching start is left out then.
         matching_start: begin with memory attention as feature matching (see `maskscope.training.initialise`).
         checkpoint_minutes: between checkpoints; the one field that does not decide the weights.
+        scenes: clips that are drawn and kept beside the data, for `ClipConfig.drawn`.
         seed: of clips, prompts, dropout and initial weights.
     """
 
@@ -91,6 +108,7 @@ class Recipe:
     initial: Path | None = None
     matching_start: bool = True
     checkpoint_minutes: float = 3.0
+    scenes: int = 0
     seed: int = 0
     clips: ClipConfig = field(default_factory=ClipConfig)
     losses: LossWeights = field(default_factory=LossWeights)
@@ -99,6 +117,11 @@ class Recipe:
     def steps(self) -> int:
         """Of the whole run."""
         return sum(cycle.steps for cycle in self.cycles)
+
+    @property
+    def scenes_to_draw(self) -> int:
+        """`scenes`, or none where no cycle shows any."""
+        return self.scenes if any((cycle.clips or self.clips).drawn for cycle in self.cycles) else 0
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from maskscope.errors import SettingError
+from maskscope.training.clips import ClipConfig
 from maskscope.training.recipe import CLIPS_APART, Cycle, Phase, Recipe
 
-RECIPES: Final = {"compact": Recipe(seed=11)}
+RECIPES: Final = {"compact": Recipe(seed=11, scenes=40)}
 NOT_DECISIVE: Final = ("checkpoint_minutes",)
 
 T = TypeVar("T")
@@ -111,6 +112,10 @@ def _fitting(key: str, present: Any, value: Any, where: str) -> Any:
         return tuple(_made(Phase(0, 0, 0, (0, 0)), table, where) for table in _tables(value, where))
     if key == "initial":
         return Path(value)
+    if present is None and key == "clips":
+        return _fitting(key, ClipConfig(), value, where)
+    if present is None and key == "prompt_weights":
+        return _fitting(key, (0.0, 0.0, 0.0), value, where)
     if dataclasses.is_dataclass(present) and isinstance(value, dict):
         return _changed(present, value, where)
     if isinstance(present, tuple) and isinstance(value, list):

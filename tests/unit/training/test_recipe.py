@@ -10,6 +10,7 @@ from maskscope.errors import SettingError
 from maskscope.model.presets import COMPACT
 from maskscope.model.sam2 import SAM2
 from maskscope.training.optimise import build_optimiser, freeze, set_rates
+from maskscope.training.clips import ClipConfig
 from maskscope.training.recipe import Cycle, Phase, Recipe, rate_factor, stretches
 from maskscope.training.recipe_file import differences, read_recipe, to_plain
 
@@ -81,6 +82,17 @@ def test_a_file_says_what_differs(tmp_path: Path) -> None:
     assert recipe.prompt_weights == (1.0, 0.0, 0.0)
     compact = read_recipe("compact")
     assert differences(to_plain(recipe), to_plain(compact)) == ["clips", "cycles", "initial", "prompt_weights", "seed"]
+
+
+def test_a_cycle_of_a_file_may_have_clips_and_prompts_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        "[clips]\npaste = 0\n[[cycles]]\nprompt_weights = [0, 0, 1]\n[cycles.clips]\nhiding = 1\ndrawn = 0.5\n"
+        "[[cycles.phases]]\nsteps = 5\nclips = 2\nframes = 3\nsize_hw = [64, 96]\n"
+    )
+    recipe = read_recipe(str(tmp_path / "mine.toml"))
+    assert recipe.cycles[0].prompt_weights == (0.0, 0.0, 1.0)
+    assert recipe.cycles[0].clips == ClipConfig(hiding=1.0, drawn=0.5)
+    assert (recipe.clips, recipe.scenes_to_draw) == (ClipConfig(paste=0.0), recipe.scenes)
 
 
 @pytest.mark.parametrize(
