@@ -137,7 +137,8 @@ def _work(
         torch.set_num_threads(1)  # see `maskscope.training.team`
     with joined(team, device):
         if team.leads:
-            open_corpus(options.data, options.cache, scenes=recipe.scenes_to_draw)  # decoded once, before the others want it
+            # decoded once, before the others want it
+            open_corpus(options.data, options.cache, scenes=recipe.scenes_to_draw)
         team.meet(device)
         corpus = open_corpus(options.data, options.cache, scenes=recipe.scenes_to_draw)
         model = new_model(recipe, corpus).to(device)

@@ -9,8 +9,8 @@ import pytest
 from maskscope.errors import SettingError
 from maskscope.model.presets import COMPACT
 from maskscope.model.sam2 import SAM2
-from maskscope.training.optimise import build_optimiser, freeze, set_rates
 from maskscope.training.clips import ClipConfig
+from maskscope.training.optimise import build_optimiser, freeze, set_rates
 from maskscope.training.recipe import Cycle, Phase, Recipe, rate_factor, stretches
 from maskscope.training.recipe_file import differences, read_recipe, to_plain
 
