@@ -1,0 +1,1 @@
+"""How presence, kind and density of prompts change what is tracked: simulated users, trials, jobs."""
