@@ -33,7 +33,7 @@ from maskscope.transforms.chain import Recipe
 
 log = logging.getLogger(__name__)
 
-STUDY_VERSION: Final = 1
+STUDY_VERSION: Final = 2  # 1 had no speed, no memory, and no clips of coming and going but in MOSE
 """Of what a job does; another number makes every job a new one."""
 
 FORMAT: Final = "maskscope.stress/1"

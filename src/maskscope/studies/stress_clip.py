@@ -27,6 +27,7 @@ from maskscope.model import SAM2
 from maskscope.model.checkpoints import load_model
 from maskscope.records import Record
 from maskscope.studies.jobs import Tick
+from maskscope.studies.stress_measures import Comings, Cost
 from maskscope.tracking.picture import input_size, mask_tensor
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.session import SessionOptions
@@ -146,10 +147,13 @@ class StressClip:
             clip = transform(source, [self.recipe], self._material())
         model, rules = self.model.load(), stress_protocol(self.protocol)
         passage = Passage(clip, Tracker(model, self.policy, SessionOptions(num_frames=clip.num_frames)), tick)
-        guesses, truths = tee(passage.frames())
+        comings = Comings(rules)
+        guesses, truths = tee(comings.watch(passage.frames()))
         score = evaluate_sequence(map(itemgetter(0), guesses), map(itemgetter(1), truths), rules, name=self.sequence)
         record = self._record(run, model)
         yield from records_of(score, partial(record, protocol=rules.name))
+        yield from comings.records(partial(record, protocol=rules.name))
+        yield from passage.cost.records(record)
         yield from passage.records(record, self.dataset.open()[self.sequence].object_ids, self.recipe is not None)
 
     def _material(self) -> ClipMaterial:
@@ -210,6 +214,7 @@ class Passage:
     tick: Tick
     given: dict[int, tuple[int, int]] = field(default_factory=dict)  # object -> frame, pixels
     scores: list[dict[int, float]] = field(default_factory=list)  # object -> logit, of each frame
+    cost: Cost = field(default_factory=Cost)
     facts: list[tuple[float | None, float | None]] = field(default_factory=list)  # strength, source time
 
     def frames(self) -> Iterator[tuple[Labels, Labels]]:
@@ -251,8 +256,9 @@ class Passage:
         if not self.given:
             self.scores.append({})
             return np.zeros_like(frame.visible_hw)
-        result = self.tracker.step(frame.image_hwc, prompts)
-        logits = result.mask_logits_nhw.float().cpu().numpy()
+        with self.cost.frame():
+            result = self.tracker.step(frame.image_hwc, prompts)
+            logits = result.mask_logits_nhw.float().cpu().numpy()
         self.scores.append(dict(zip(result.object_ids, result.object_score_logits.tolist(), strict=True)))
         return label_map(logits > 0, result.object_ids, logits)
 
