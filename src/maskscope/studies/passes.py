@@ -17,7 +17,7 @@ from maskscope.errors import CheckpointError, VideoError
 from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.outputs import ImageFeatures
-from maskscope.tracking.picture import frame_tensor, input_size
+from maskscope.tracking.picture import model_input, input_size
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.results import FrameResult
 from maskscope.tracking.saving import SavedSession, save_session
@@ -168,7 +168,7 @@ class Traversal:
 
     def _pixels(self, frame: Frame) -> Tensor:
         with torch.inference_mode():
-            return frame_tensor(frame.rgb, self.session.input_size, self.model.device, self.model.fine_dtype)
+            return model_input(frame.rgb, self.session.input_size, self.model)
 
     @torch.inference_mode()
     def _advance(self, index: int, pixels: Tensor, reverse: bool) -> FrameResult:

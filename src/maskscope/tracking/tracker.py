@@ -11,7 +11,7 @@ from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.outputs import ImageFeatures
 from maskscope.tracking.observer import Observer
-from maskscope.tracking.picture import RgbFrame, check_frame, frame_tensor, input_size
+from maskscope.tracking.picture import RgbFrame, check_frame, input_size, model_input
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.results import FrameResult
 from maskscope.tracking.session import Session, SessionOptions
@@ -126,6 +126,5 @@ class Tracker:
                 "use VideoTracker to go back in a file",
             )
         if self._features is None:
-            pixels = frame_tensor(self._frame, self.session.input_size, self.model.device, self.model.fine_dtype)
-            self._features = self.model.encode_image(pixels)
+            self._features = self.model.encode_image(model_input(self._frame, self.session.input_size, self.model))
         return self._features

@@ -13,7 +13,7 @@ from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.outputs import ImageFeatures
 from maskscope.tracking.observer import Observer
-from maskscope.tracking.picture import RgbFrame, frame_tensor, input_size
+from maskscope.tracking.picture import RgbFrame, input_size, model_input
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.results import FrameResult
 from maskscope.tracking.session import Session, SessionOptions
@@ -135,8 +135,6 @@ class VideoTracker:
     def _features(self, frame_index: int) -> ImageFeatures:
         """Of one frame; the latest is kept."""
         if self._cached is None or self._cached[0] != frame_index:
-            pixels = frame_tensor(
-                self.frames[frame_index], self.session.input_size, self.model.device, self.model.fine_dtype
-            )
+            pixels = model_input(self.frames[frame_index], self.session.input_size, self.model)
             self._cached = (frame_index, self.model.encode_image(pixels))
         return self._cached[1]
