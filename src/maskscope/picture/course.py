@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import cv2
@@ -56,14 +57,14 @@ class Course:
         """
         grey = cv2.cvtColor(image_hwc, cv2.COLOR_RGB2GRAY)
         thumbnail = cv2.resize(grey, _THUMBNAIL_PX, interpolation=cv2.INTER_AREA).astype(np.float32)
-        light = _linear(grey)
+        light = _linear(np.asarray(grey, np.uint8))
         black = float(np.quantile(grey[::4, ::4], 0.99)) <= BLACK_LUMA * 255
         place = _place(object_hw)
         self.moments.append(Moment(thumbnail, _stops(light, object_hw), _stops(light, ~object_hw), black, place))
 
     def changes(self) -> NDArray[np.float64]:
         """Mean change of luma from each frame to the next, in levels of 255, `(n - 1,)`."""
-        pairs = zip(self.moments, self.moments[1:], strict=False)
+        pairs = pairwise(self.moments)
         return np.array([float(np.abs(a.thumbnail_hw - b.thumbnail_hw).mean()) for a, b in pairs])
 
     def cuts(self) -> list[int]:
@@ -91,7 +92,7 @@ class Course:
         cuts = set(self.cuts())
         steps = [
             b - a
-            for t, (a, b) in enumerate(zip(stops, stops[1:], strict=False), start=1)
+            for t, (a, b) in enumerate(pairwise(stops), start=1)
             if a is not None and b is not None and t not in cuts
         ]
         return math.sqrt(sum(step * step for step in steps) / len(steps)) if steps else None
@@ -99,7 +100,7 @@ class Course:
     def motion(self) -> list[float | None]:
         """Way of the object's centre since the frame before, in units of its own size; None where not seen twice."""
         found: list[float | None] = [None]
-        for a, b in zip(self.moments, self.moments[1:], strict=False):
+        for a, b in pairwise(self.moments):
             found.append(way_of(a.place, b.place))
         return found[: len(self.moments)]
 

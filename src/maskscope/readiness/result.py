@@ -432,7 +432,7 @@ class ReadinessResult:
         endurance: of each policy, stock first.
         cost: expected.
         plan: advice, in the order of `STAGES`.
-        verdict: the stage of the installation as a whole: the latest of its advice.
+        verdict: whether short tasks can start: the latest stage of the advice that concerns them.
         watch: limits for a monitor.
         notes: sentences in English about what was left out, and why.
         passes, frames_tracked: work that was done.
