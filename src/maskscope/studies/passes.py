@@ -17,7 +17,7 @@ from maskscope.errors import CheckpointError, VideoError
 from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.outputs import ImageFeatures
-from maskscope.tracking.picture import model_input, input_size
+from maskscope.tracking.picture import input_size, model_input
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.results import FrameResult
 from maskscope.tracking.saving import SavedSession, save_session
