@@ -11,13 +11,14 @@ from maskscope.data.output import writing
 from maskscope.errors import OutputError
 from maskscope.records import Record, write_records
 from maskscope.report.page.diagnosis import RECORDS_NAME, Facts
+from maskscope.studies.diagnosis_parts import PARTS_NAME, Parts
 
 REPORT_NAME: Final = "report.html"
 PICTURES_NAME: Final = "pictures"
 
 
 class DiagnosisFolder:
-    """`records.parquet`, and of a diagnosis `pictures/` and `report.html`.
+    """`records.parquet`, and of a diagnosis `pictures/` and `report.html`; while it is not finished also `parts/`.
 
     The records say in their facts how far the work came; they are written whole, so what an interruption leaves can be
     read.
@@ -31,19 +32,30 @@ class DiagnosisFolder:
         self.records, self.report = self.path / RECORDS_NAME, self.path / REPORT_NAME
         self.pictures = self.path / PICTURES_NAME
 
-    def examine(self, overwrite: bool) -> None:
+    def examine(self, overwrite: bool, parts: Parts | None = None) -> bool:
         """Refuse to write where something else is; changes nothing.
+
+        Args:
+            overwrite: earlier results shall be replaced.
+            parts: of the work that is to be done here.
+
+        Returns:
+            True if this very work was begun here, and shall go on.
 
         Raises:
             OutputError: the folder holds results, and `overwrite` is not set, or it is no folder.
         """
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"{self.path} is a file, expected a folder", "name another with --out")
-        taken = [each.name for each in (self.records, self.pictures, self.report) if each.exists()]
+        if parts is not None and parts.begun and not overwrite:
+            return True
+        mine = (self.records, self.pictures, self.report, self.path / PARTS_NAME)
+        taken = [each.name for each in mine if each.exists()]
         if taken and not overwrite:
             raise OutputError(
                 f"{self.path} holds {', '.join(taken)} already", "name another folder with --out, or add --overwrite"
             )
+        return False
 
     def clear(self) -> None:
         """Remove what an earlier run has written, and nothing else."""
@@ -55,6 +67,7 @@ class DiagnosisFolder:
                     path.unlink()
             with contextlib.suppress(OSError):  # something else is in it
                 self.pictures.rmdir()
+        Parts(self.path, {}).clear()
 
     def write(self, records: Iterable[Record], facts: Facts) -> None:
         """Write the records so far.

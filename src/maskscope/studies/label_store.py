@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +47,27 @@ class LabelStore:
         """(h, w) bool, False at void pixels; None where there are none."""
         void = self[index] == VOID_LABEL
         return ~void if void.any() else None
+
+    def to_bytes(self) -> bytes:
+        """All maps, for a file."""
+        content = io.BytesIO()
+        np.savez(content, **{str(t): packed for t, packed in enumerate(self._packed)})  # type: ignore[arg-type]
+        return content.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> LabelStore:
+        """The inverse of `to_bytes`.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        store = cls()
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as found:
+                store._packed = [found[str(t)] for t in range(len(found.files))]
+        except (KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+            raise ValueError("no label maps, or damaged ones") from error
+        return store
 
     def _keep(self, index: int, labels_hw: NDArray[np.uint8]) -> None:
         self._unpacked[index] = labels_hw

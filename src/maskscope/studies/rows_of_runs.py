@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -20,7 +20,7 @@ from maskscope.observe.measures.separation import place_of
 from maskscope.observe.reading import Reading
 from maskscope.observe.taps import taps_of
 from maskscope.records import Record
-from maskscope.studies.observed_run import ObservedRun
+from maskscope.studies.observed_run import Scored
 from maskscope.studies.run_facts import weights_hash
 
 ANNOTATED, CLEAN_RUN = "truth: annotated", "truth: clean run"
@@ -70,7 +70,21 @@ def rows_of_readings(readings: Iterable[Reading], record: MakeRecord) -> Iterato
     return (record(**{name: getattr(reading, name) for name in reading.__slots__}) for reading in readings)
 
 
-def rows_of_scores(run: ObservedRun, record: MakeRecord) -> Iterator[Record]:
+class Scores(Protocol):
+    """What is known of how well a run did."""
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Its objects."""
+        ...
+
+    @property
+    def scored(self) -> Sequence[Scored]:
+        """Each object on each frame."""
+        ...
+
+
+def rows_of_scores(run: Scores, record: MakeRecord) -> Iterator[Record]:
     """`j` (a state where truth does not show the object) and `outcome` of each frame and object, and the losses."""
     for each in run.scored:
         state = None if each.j is not None else each.outcome.name
@@ -86,7 +100,7 @@ def rows_of_scores(run: ObservedRun, record: MakeRecord) -> Iterator[Record]:
         )
 
 
-def losses(run: ObservedRun, rule: LossRule | None = None) -> list[Loss]:
+def losses(run: Scores, rule: LossRule | None = None) -> list[Loss]:
     """When the run lost which object."""
     found: list[Loss] = []
     for number in run.object_ids:

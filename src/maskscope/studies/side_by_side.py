@@ -65,6 +65,17 @@ class Disturbed:
         assert self._run is not None
         return self._run
 
+    @property
+    def slug(self) -> str:
+        """Of the recipe, for names of files."""
+        kind = self.recipe.family if self.recipe.variant is None else f"{self.recipe.family}-{self.recipe.variant}"
+        return f"{kind}-{self.recipe.severity}"
+
+    @property
+    def video_name(self) -> str:
+        """Path of its video inside the diagnosis' folder."""
+        return f"{PICTURES_NAME}/{self.slug}.mp4"
+
     def begin(self, model: SAM2, policy: str, clean: ObservedRun) -> None:
         """Make the run, which is compared with the clean one."""
         instruments = Instruments(
@@ -184,7 +195,7 @@ class SideBySide:
     def _write(self, each: Disturbed, picture: NDArray[np.uint8]) -> None:
         if each.video is None:
             height, width = picture.shape[:2]
-            path = self.folder / video_name(each.recipe)
+            path = self.folder / each.video_name
             each.video = OverlayWriter(path, self.fps or _USUAL_FPS, height, width, overwrite=True)
         each.video.write(picture)
 
@@ -192,7 +203,7 @@ class SideBySide:
         """What was written, for the facts."""
         return [
             Picture(
-                file=video_name(each.recipe),
+                file=each.video_name,
                 kind="overlay",
                 clip=clip,
                 family=each.recipe.family,
@@ -215,12 +226,6 @@ def disturb(recipe: Recipe, clip: Clip, prompts: Sequence[Prompt]) -> Disturbed:
 def strip_frames(num_frames: int) -> set[int]:
     """Frames from all over a clip, but for the first, where there is no memory yet."""
     return {int(t) for t in np.linspace(1, num_frames - 1, STRIPS).round()}
-
-
-def video_name(recipe: Recipe) -> str:
-    """Path inside the diagnosis' folder."""
-    kind = recipe.family if recipe.variant is None else f"{recipe.family}-{recipe.variant}"
-    return f"{PICTURES_NAME}/{kind}-{recipe.severity}.mp4"
 
 
 def _drawn(seen: Seen) -> NDArray[np.uint8]:
