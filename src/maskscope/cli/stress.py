@@ -46,8 +46,12 @@ Examples:
   maskscope stress DAVIS --out stressed --limit 2 --severities 1,5
   maskscope stress DAVIS --out stressed --families occlusion,speed --jobs 4
 \b
-  two memories, the same transformations:
+  memories compared, the same transformations; a second table says what each gains over stock:
   maskscope stress DAVIS --out stressed --policies stock,gated:warm_up=8
+\b
+  3,000 frames of each clip, back and forth, with cuts to foreign footage; and of made-up clips:
+  maskscope stress DAVIS --out stressed --policies stock,composite --long 3000 --severities 3
+  maskscope stress drawn:4 --out drawn --policies stock,composite --long 3000 --severities 3
 \b
   on a cluster, whose machines see DAVIS under the same path:
   maskscope stress DAVIS --out stressed --ray auto
@@ -57,7 +61,11 @@ Examples:
 def stress(
     dataset: Annotated[
         Path,
-        typer.Argument(metavar="DATASET", help="Folder in a layout of `maskscope data summary`.", show_default=False),
+        typer.Argument(
+            metavar="DATASET",
+            help="Folder in a layout of `maskscope data summary`, or drawn:COUNT for made-up clips.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where results are, and go.", show_default=False, rich_help_panel=_WORK)
@@ -78,6 +86,14 @@ def stress(
             help="Clean clips always belong to the grid.",
             rich_help_panel=_GRID,
             show_default="all",
+        ),
+    ] = None,
+    long: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Clips of N frames, too, with absences of 8 to 128 frames by severity; other families if named.",
+            rich_help_panel=_GRID,
         ),
     ] = None,
     seeds: Annotated[
@@ -151,7 +167,7 @@ def stress(
         load_extra("matplotlib", "report", "figures")
     options = StressOptions(
         model=model,
-        families=_words(families) or FAMILIES,
+        families=_words(families) or (() if long else FAMILIES),
         severities=_numbers(severities, "--severities") or (1, 2, 3, 4, 5),
         seeds=_numbers(seeds, "--seeds") or (0,),
         policies=split_policies(policies or ()) or ("stock",),
@@ -162,6 +178,7 @@ def stress(
         device=device,
         precision=precision.value,
         image_size=parse_size(image_size),
+        long_frames=long,
     )
     executor = _executor(jobs, ray, device)
     command = ["maskscope", *sys.argv[1:]]
@@ -169,6 +186,12 @@ def stress(
         summary = run_stress(dataset, out, options, executor=executor, command=command, progress=bar, stop=stop)
     if summary.rows:
         typer.echo(f"{summary.protocol}\n\n{table(summary.rows)}")
+        if summary.policies:
+            from maskscope.report.policy_text import policy_table, time_table
+
+            typer.echo(f"\n{policy_table(summary.policies)}")
+            if summary.times:
+                typer.echo(f"\n{time_table(summary.times)}")
         if figure:
             from maskscope.report.stress_figure import stress_figure
 

@@ -13,8 +13,7 @@ from typing import Any, Final
 import torch
 
 from maskscope import __version__
-from maskscope.data.dataset import AnnotatedFrames
-from maskscope.data.layouts import recognise
+from maskscope.data.dataset import AnnotatedFrames, AnnotatedSequence
 from maskscope.errors import DatasetError, SettingError
 from maskscope.evaluate.statistics import Bootstrap
 from maskscope.evaluate.tables import to_csv
@@ -25,9 +24,13 @@ from maskscope.model import PRESETS
 from maskscope.model.checkpoints import locate
 from maskscope.model.precision import default_device, preferred_dtype
 from maskscope.records import SCHEMA_VERSION, merge_records, write_whole
+from maskscope.report.policy_rows import PolicyRow, compare_policies, read_cells
+from maskscope.report.policy_time import TimeRow, compare_times, read_moments
 from maskscope.report.stress_table import StressRow, stress_rows
 from maskscope.studies.clip_identity import clip_digest, file_digest
+from maskscope.studies.drawn_clips import DrawnSequence
 from maskscope.studies.jobs import Executor, Here, Job, JobProgress, JobsSummary, run_jobs
+from maskscope.studies.long_clips import LongSpec
 from maskscope.studies.stress_clip import DatasetSpec, ModelSpec, StressClip, stress_protocol
 from maskscope.transforms.chain import Recipe
 
@@ -58,6 +61,8 @@ class StressOptions:
         device: PyTorch's name; None is the accelerator if there is one.
         precision: "float32", "bfloat16", or "auto" for what is faster; a folder keeps what it was begun with.
         image_size: (height, width) of the model's input; None as trained.
+        long_frames: make clips of so many frames of the clips, too, with absences as long as the severities say, see
+            `maskscope.studies.long_clips`; None for none.
     """
 
     model: str = "compact"
@@ -73,6 +78,7 @@ class StressOptions:
     device: str | None = None
     precision: str = "auto"
     image_size: tuple[int, int] | None = None
+    long_frames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,8 @@ class StressSummary:
             `summary.json`, `summary.csv` and `stress.json`, which says what was asked for.
         jobs: computed now, failed, left.
         rows: the table, from the finished jobs.
+        policies: what each policy gains over the stock one; empty where there is one policy alone.
+        times: scores of long clips against time since the prompt; empty without such clips.
         protocol: what counted, in one sentence.
     """
 
@@ -91,6 +99,8 @@ class StressSummary:
     jobs: JobsSummary
     rows: tuple[StressRow, ...]
     protocol: str
+    policies: tuple[PolicyRow, ...] = ()
+    times: tuple[TimeRow, ...] = ()
 
 
 def run_stress(
@@ -107,7 +117,7 @@ def run_stress(
 
     Args:
         dataset: a folder in a layout of `maskscope.data.layouts`; of sequences with masks on some frames only those
-            frames are taken.
+            frames are taken. Or "drawn:COUNT" for made-up clips.
         out: folder of results; any number of grids and processes may share it.
         options: the grid.
         executor: where jobs are computed; by default here, one after the other.
@@ -129,10 +139,10 @@ def run_stress(
     model = _model(options, _earlier(folder))
     jobs = stress_jobs(dataset, options, model)
     request = {
-        "dataset": Path(dataset).resolve().name,
+        "dataset": DatasetSpec.of(dataset, options.layout).path.name,
         **{name: value for name, value in asdict(options).items() if name not in ("device", "model")},
         "model": {"name": model.label, "sha256": model.digest, "precision": model.precision},
-        "material": None if options.material is None else options.material.resolve().name,
+        "material": None if options.material is None else DatasetSpec.of(options.material).path.name,
     }
     facts = {
         "format": FORMAT,
@@ -145,12 +155,19 @@ def run_stress(
     _write(folder / "stress.json", facts)
     summary = run_jobs(jobs, folder, executor or Here(), stage="stress", progress=progress, stop=stop)
     rows = tuple(stress_rows(summary.files)) if summary.files else ()
+    policies: tuple[PolicyRow, ...] = ()
+    times: tuple[TimeRow, ...] = ()
     if rows:
+        if len(set(options.policies)) > 1:
+            policies = tuple(compare_policies(read_cells(summary.files)))
+        if options.long_frames:
+            times = tuple(compare_times(read_moments(summary.files)))
         said = {"failed": dict(summary.failed), "left": summary.left, "rows": [asdict(row) for row in rows]}
+        said |= {"policies": [asdict(row) for row in policies], "times": [asdict(row) for row in times]}
         _write(folder / "summary.json", facts | {"bootstrap": asdict(Bootstrap())} | said)
         write_whole(folder / "summary.csv", to_csv([asdict(row) for row in rows]).encode())
         merge_records(summary.files, folder / "records.parquet", facts)
-    return StressSummary(folder, summary, rows, protocol.about)
+    return StressSummary(folder, summary, rows, protocol.about, policies, times)
 
 
 def stress_jobs(dataset: str | Path, options: StressOptions, model: ModelSpec) -> list[Job]:
@@ -160,17 +177,18 @@ def stress_jobs(dataset: str | Path, options: StressOptions, model: ModelSpec) -
         DatasetError: no such data set, or no sequence with masks.
         SettingError: an unknown family, policy or protocol, or a severity out of range.
     """
-    recipes = _recipes(options)
+    changes: list[Recipe | LongSpec | None] = [None, *_recipes(options), *_long(options)]
+    changes.sort(key=lambda change: 0 if change is None else change.severity)
     policies = {text: _policy_identity(text) for text in dict.fromkeys(options.policies)}
     if not policies:
         raise SettingError("no memory policy is named", "for example --policies stock")
-    where = DatasetSpec(Path(dataset).resolve(), options.layout or recognise(dataset).layout)
+    where = DatasetSpec.of(dataset, options.layout)
     sequences = _sequences(where, options)
     material = None
     lent: str | None = None
     if options.material is not None:
-        material = DatasetSpec(options.material.resolve(), recognise(options.material).layout)
-        lent = _digest(clip_digest(clip) for clip in material.open())
+        material = DatasetSpec.of(options.material)
+        lent = _digest(map(_content, material.open()))
     shared = {
         "study": STUDY_VERSION,
         "records": SCHEMA_VERSION,
@@ -180,22 +198,37 @@ def stress_jobs(dataset: str | Path, options: StressOptions, model: ModelSpec) -
         "image_size": model.image_size,
         "protocol": asdict(stress_protocol(options.protocol)),
     }
-    clips = {name: clip_digest(where.open()[name]) for name in sequences}
+    clips = {name: _content(where.open()[name]) for name in sequences}
     jobs = []
-    for recipe in (None, *recipes):
+    for change in changes:
+        recipe, long = (None, change) if isinstance(change, LongSpec) else (change, None)
         for name, frames in sequences.items():
             for policy, settings in policies.items():
                 identity = {
                     **shared,
                     "clip": {"name": name, "content": clips[name]},
                     "transform": None if recipe is None else recipe.digest,
-                    "material": None if recipe is None else lent,
+                    "material": None if change is None else lent,
                     "policy": settings,
+                    **({} if long is None else {"long": long.identity}),
                 }
-                work = StressClip(where, name, recipe, material, model, policy, options.protocol)
-                label = f"{name}, {recipe or 'clean'}" + (f", {policy}" if len(policies) > 1 else "")
-                jobs.append(Job(label, identity, work, frames))
+                work = StressClip(where, name, recipe, material, model, policy, options.protocol, long)
+                label = f"{name}, {change or 'clean'}" + (f", {policy}" if len(policies) > 1 else "")
+                jobs.append(Job(label, identity, work, frames if long is None else long.num_frames))
     return jobs
+
+
+def _content(sequence: AnnotatedSequence) -> str:
+    """What tells a clip from others; made-up ones say it themselves, without being drawn."""
+    return sequence.digest if isinstance(sequence, DrawnSequence) else clip_digest(sequence)
+
+
+def _long(options: StressOptions) -> list[LongSpec]:
+    """By severity, then seed; severity 0 is the clean clip."""
+    if options.long_frames is None:
+        return []
+    severities = [severity for severity in sorted(set(options.severities)) if severity]
+    return [LongSpec(options.long_frames, one, seed) for one in severities for seed in dict.fromkeys(options.seeds)]
 
 
 def _recipes(options: StressOptions) -> list[Recipe]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from maskscope import __version__
 from maskscope.data.dataset import AnnotatedFrames, Dataset
 from maskscope.data.label_maps import VOID_LABEL, label_map, object_labels
-from maskscope.data.layouts import open_dataset
+from maskscope.data.layouts import open_dataset, recognise
 from maskscope.errors import DatasetError
 from maskscope.evaluate.protocol import evaluate_sequence
 from maskscope.evaluate.rules import Protocol, find_protocol
@@ -26,7 +26,11 @@ from maskscope.evaluate.tables import records_of
 from maskscope.model import SAM2
 from maskscope.model.checkpoints import load_model
 from maskscope.records import Record
+from maskscope.studies.drawn_clips import LAYOUT as DRAWN
+from maskscope.studies.drawn_clips import DrawnDataset, drawn_count
 from maskscope.studies.jobs import Tick
+from maskscope.studies.long_clips import FAMILY as LONG
+from maskscope.studies.long_clips import LongSpec, long_clip
 from maskscope.studies.stress_measures import Comings, Cost
 from maskscope.tracking.picture import input_size, mask_tensor
 from maskscope.tracking.prompts import Prompt
@@ -98,10 +102,21 @@ def _load(spec: ModelSpec) -> SAM2:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A data set by its folder; opened once in each process."""
+    """A data set by its folder, or `drawn:COUNT`; opened once in each process."""
 
     path: Path
     layout: str
+
+    @classmethod
+    def of(cls, dataset: str | Path, layout: str | None = None) -> DatasetSpec:
+        """A folder, whose layout is recognised where it is not named, or made-up clips.
+
+        Raises:
+            DatasetError: neither.
+        """
+        if drawn_count(dataset) is not None:
+            return cls(Path(dataset), DRAWN)
+        return cls(Path(dataset).resolve(), layout or recognise(dataset).layout)
 
     def open(self) -> Dataset:
         """The data set, the same object for the same folder."""
@@ -114,6 +129,8 @@ class DatasetSpec:
 
 @lru_cache(maxsize=4)
 def _open(spec: DatasetSpec) -> Dataset:
+    if spec.layout == DRAWN:
+        return DrawnDataset(drawn_count(spec.path) or 0)
     return open_dataset(spec.path, spec.layout)
 
 
@@ -129,6 +146,7 @@ class StressClip:
         model: which tracks.
         policy: of its memory.
         protocol: name of the benchmark whose rules are followed, see `stress_protocol`.
+        long: makes a long clip of it instead of a transformed one.
     """
 
     dataset: DatasetSpec
@@ -138,12 +156,15 @@ class StressClip:
     model: ModelSpec
     policy: str
     protocol: str
+    long: LongSpec | None = None
 
     def __call__(self, run: str, tick: Tick) -> Iterator[Record]:
         """Rows of each frame and object, then of the objects as a whole."""
         source = self.dataset.clip(self.sequence)
         clip: Clip = source
-        if self.recipe is not None:
+        if self.long is not None:
+            clip = long_clip(source, self.long, self._material())
+        elif self.recipe is not None:
             clip = transform(source, [self.recipe], self._material())
         model, rules = self.model.load(), stress_protocol(self.protocol)
         passage = Passage(clip, Tracker(model, self.policy, SessionOptions(num_frames=clip.num_frames)), tick)
@@ -154,7 +175,7 @@ class StressClip:
         yield from records_of(score, partial(record, protocol=rules.name))
         yield from comings.records(partial(record, protocol=rules.name))
         yield from passage.cost.records(record)
-        yield from passage.records(record, self.dataset.open()[self.sequence].object_ids, self.recipe is not None)
+        yield from passage.records(record, self.dataset.open()[self.sequence].object_ids, clip is not source)
 
     def _material(self) -> ClipMaterial:
         if self.material is None:
@@ -180,6 +201,9 @@ class StressClip:
             policy=self.policy,
             provenance=json.dumps(provenance, sort_keys=True),
         )
+        if self.long is not None:
+            long = self.long
+            return partial(shared, transform=str(long), family=LONG, severity=long.severity, seed=long.seed)
         if self.recipe is None:
             return shared
         return partial(
