@@ -26,26 +26,24 @@ from numpy.typing import NDArray
 from maskscope.errors import SettingError
 from maskscope.observe.losses import LOST, Loss, LossRule, Successes, losses_of
 from maskscope.observe.reading import Reading
+from maskscope.remedies import REMEDIES
 from maskscope.stages import STAGES, Stage
 
 SEPARATION: Final[Mapping[Stage, str]] = {
-    "image_embedding": "separation_auc",
-    "memory_conditioned": "separation_auc",
-    "prompt_attended": "separation_auc",
+    "image_embedding": "separation_ap",
+    "memory_conditioned": "separation_ap",
+    "prompt_attended": "separation_ap",
     "object_pointer": "pointer_cosine.first",  # a vector has no background to be told from; it holds to the first
-    "memory_features": "separation_auc",
+    "memory_features": "separation_ap",
 }
-"""The reading that stands for separation at each position."""
+"""The reading that stands for separation at each position.
 
-REMEDIES: Final[Mapping[Stage, str]] = {
-    "image_embedding": "The picture itself no longer shows the object apart: look to camera, light, resolution and "
-    "frame rate.",
-    "memory_conditioned": "The picture shows the object, reading memory loses it: try another memory policy.",
-    "prompt_attended": "The object is there until the prompt is read: give another prompt, or more clicks.",
-    "object_pointer": "What is kept of the object as a whole went wrong and is read again: gate the memory write.",
-    "memory_features": "A wrong frame was written to memory and is read again: gate the memory write.",
-}
-"""What follows from the position to blame."""
+Average precision rather than AUC: an object has few cells among many, so hundreds of background cells may rank above
+it before AUC leaves 0.95, while AP has fallen by half, and so has the mask.
+"""
+
+BEGINS_HERE: Final = frozenset({"fitted here", "the first pointer"})
+"""States of a frame that all others are compared with: there the clean run's separation is 1 by definition."""
 
 NOT_DETERMINED: Final = "not determined"
 
@@ -56,11 +54,13 @@ class BlameRule:
 
     Attributes:
         loss: what counts as a loss.
-        least_fall: separation must fall by as much, in the unit of its reading (AUC or cosine).
+        least_fall: separation must fall by as much, in the unit of its reading (AP or cosine).
         deviations: and by so many deviations from frame to frame: of the clean run, or of the difference to it where
             the object is not lost, whichever are less. The former also counts what both runs do alike because the scene
             changes, the latter also the fall itself. A fall counts if it lasts for two frames, or is twice as deep.
-        lead_frames: falls are looked for on the first lost frame and so many before it: the reach of recent memory.
+        lead_frames: falls are looked for on the first lost frame and so many before it, the reach of recent memory, and
+            on the frame the object was given on, whose memory is always read. A fall that was under way before counts
+            from where it began.
         repaired: share of the loss that a patch must bring back, 0..1.
         confident: share of the redraws that must name the same position.
         draws: of the redraws, see `Blame.confidence`.
@@ -70,7 +70,7 @@ class BlameRule:
     """
 
     loss: LossRule = field(default_factory=LossRule)
-    least_fall: float = 0.03
+    least_fall: float = 0.05
     deviations: float = 3.0
     lead_frames: int = 8
     repaired: float = 0.5
@@ -151,7 +151,8 @@ class _Case:
     Attributes:
         lost, kept: (n,) success of the disturbed and the clean run on the frames of the loss that the clean run holds.
         patched: the same by position.
-        falls: by position, {frame: clean less disturbed} up to the first lost frame.
+        falls: by position, {frame: clean less disturbed} up to the first lost frame, and the one behind it.
+        given: by position, the frame that others are compared with, where it is known.
         noise: by position, deviation from frame to frame, see `BlameRule.deviations`.
     """
 
@@ -159,6 +160,7 @@ class _Case:
     kept: NDArray[np.float64]
     patched: Mapping[Stage, NDArray[np.float64]]
     falls: Mapping[Stage, Mapping[int, float]]
+    given: Mapping[Stage, int | None]
     noise: Mapping[Stage, float]
 
 
@@ -191,9 +193,10 @@ def blame(
             stage: (_curve(clean, stage, metric, object_id), _curve(disturbed, stage, metric, object_id))
             for stage, metric in separation.items()
         }
+        given = {stage: _given(clean, stage, object_id) for stage in separation}
         states = {r.stage: r.state for r in patched if r.metric == "recovered_j" and r.state and r.object == object_id}
         for loss in losses_of(successes, object_id, rule.loss):
-            case = _case(loss, successes, curves, counterparts, rule)
+            case = _case(loss, successes, curves, given, counterparts)
             blames.append(_judge(loss, case, {k: v or "" for k, v in states.items() if k}, rule))
     return blames
 
@@ -212,12 +215,22 @@ def _curve(readings: Sequence[Reading], stage: Stage, metric: str, object_id: in
     }
 
 
+def _given(readings: Sequence[Reading], stage: Stage, object_id: int) -> int | None:
+    """The frame that the position's other frames are compared with."""
+    found = (
+        r.frame
+        for r in readings
+        if r.state in BEGINS_HERE and r.stage == stage and r.object == object_id and not r.tap and r.frame is not None
+    )
+    return next(found, None)
+
+
 def _case(
     loss: Loss,
     successes: Successes,
     curves: Mapping[Stage, tuple[Mapping[int, float], Mapping[int, float]]],
+    given: Mapping[Stage, int | None],
     counterparts: Mapping[int, int] | None,
-    rule: BlameRule,
 ) -> _Case:
     held = [t for t in loss.frames if t in loss.held]
     patched = {
@@ -225,13 +238,16 @@ def _case(
         for stage, by_frame in successes.patched.items()
         if held and all(t in by_frame for t in held)
     }
-    falls, noise = {}, {}
+    falls, noise, begins = {}, {}, dict[Stage, int | None]()
     for stage, (clean, disturbed) in curves.items():
         of = {t: t for t in disturbed} if counterparts is None else counterparts
-        # one more frame, to see whether a fall on the first lost frame lasts
-        window = range(loss.first - rule.lead_frames, loss.first + 2)
         difference = {t: clean[of[t]] - disturbed[t] for t in sorted(disturbed) if of.get(t) in clean}
-        falls[stage] = {t: fall for t, fall in difference.items() if t in window}
+        # one more frame, to see whether a fall on the first lost frame lasts
+        falls[stage] = {t: fall for t, fall in difference.items() if t <= loss.first + 1}
+        begin = next((t for t in sorted(disturbed) if given[stage] is not None and of.get(t) == given[stage]), None)
+        begins[stage] = begin
+        if begin is not None and begin <= loss.first:
+            falls[stage][begin] = 1 - disturbed[begin]
         quiet = {t: fall for t, fall in difference.items() if t not in loss.frames}
         noise[stage] = min(_noise(clean), _noise(quiet))
     return _Case(
@@ -239,6 +255,7 @@ def _case(
         np.array([successes.clean[t] for t in held]),
         patched,
         falls,
+        begins,
         noise,
     )
 
@@ -249,10 +266,17 @@ def _noise(curve: Mapping[int, float]) -> float:
     return 1.4826 * float(np.median(steps)) / sqrt(2) if steps else 0.0
 
 
-def _fell_at(falls: Mapping[int, float], asked: float, last: int) -> int | None:
-    """First frame of a significant fall, `last` at most."""
+def _fell_at(falls: Mapping[int, float], asked: float, given: int | None, window: range) -> int | None:
+    """First frame of the earliest significant fall in the window, or on the frame the object was given on.
+
+    It may have begun before the window: what went wrong then, and still does, is a cause, not what followed from it.
+    """
     for t in sorted(falls):
-        if t <= last and (falls[t] > 2 * asked or (falls[t] > asked and falls.get(t + 1, 0.0) > asked)):
+        if t not in window and t != given:
+            continue
+        if falls[t] > 2 * asked or (falls[t] > asked and falls.get(t + 1, 0.0) > asked):
+            while falls.get(t - 1, 0.0) > asked:
+                t -= 1
             return t
     return None
 
@@ -267,18 +291,20 @@ def _evidence(
 ) -> tuple[Evidence, ...]:
     """For all positions, over some of the lost frames, with the falls asked for multiplied by `strictness`."""
     gap = float((case.kept - case.lost)[rows].sum())
+    window = range(loss.first - rule.lead_frames, loss.first + 1)
     evidence = []
     for stage in STAGES:
         falls = case.falls.get(stage, {})
         asked = strictness * max(rule.least_fall, rule.deviations * case.noise.get(stage, 0.0))
-        before = [fall for t, fall in falls.items() if t <= loss.first]
+        given = case.given.get(stage)
+        before = [fall for t, fall in falls.items() if t in window or t == given]
         repair = None
         if stage in case.patched and gap > 0:
             repair = float((case.patched[stage] - case.lost)[rows].sum()) / gap
         evidence.append(
             Evidence(
                 stage,
-                _fell_at(falls, asked, loss.first),
+                _fell_at(falls, asked, given, window),
                 max(before, default=None),
                 asked,
                 repair,
@@ -324,7 +350,7 @@ def _judge(loss: Loss, case: _Case, states: Mapping[Stage, str], rule: BlameRule
         f"separation at {stage} falls first, on frame {of.fell_at} (by up to {of.fall or 0:.2f}, {of.asked:.2f} is "
         f"significant), and the clean activation there brings back {100 * (of.repair or 0):.0f} % of the mask"
     )
-    return Blame(loss, stage, confidence, reason, REMEDIES[stage], evidence)
+    return Blame(loss, stage, confidence, reason, str(REMEDIES[stage]), evidence)
 
 
 def _why_not(loss: Loss, evidence: Sequence[Evidence], rule: BlameRule) -> str:

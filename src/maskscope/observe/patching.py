@@ -136,7 +136,8 @@ def patch_positions(
         donor: whose activations are taken.
         receiver: into whose run they are put.
         stages: positions to patch, each in a run of its own.
-        frames: frames of the receiver to patch on; all but the prompted ones by default.
+        frames: frames of the receiver to patch on; all by default, the prompted ones too: what is written there is read
+            to the end. A mask that the user gave is not replaced, see `Intervened`.
         counterparts: frame of the receiver -> the donor's frame of the same moment; moments must not run backwards.
         policy: memory policy of all runs.
         options: of all sessions.
@@ -193,7 +194,7 @@ def _lockstep(
         while counterpart.frame is not None and giving.frame_index < counterpart.frame:
             given = giving.step()
         picture = receiver.frame(t)
-        chosen = t not in receiver.prompts if frames is None else frames(t)
+        chosen = frames is None or frames(t)
         for patch in patches.values():
             patch.begin(counterpart if chosen else None, (picture.shape[0], picture.shape[1]))
         yield PatchStep(

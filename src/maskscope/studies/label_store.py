@@ -65,7 +65,7 @@ class LabelStore:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as found:
                 store._packed = [found[str(t)] for t in range(len(found.files))]
-        except (KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except (KeyError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError("no label maps, or damaged ones") from error
         return store
 

@@ -138,6 +138,7 @@ class ObservedRun:
             # One and the same table: the reference goes ahead and fits, this run only tests.
             self.separation.readouts = reference.separation.readouts
             self.separation.elsewhere = reference.separation.elsewhere
+            self.pointers.first = reference.pointers.first
         self._probes = [
             self._probe(model, [self.separation, WindowDistance(), self.pointers, *wanted.measures], wanted.sink)
         ]

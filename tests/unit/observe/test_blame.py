@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from maskscope.errors import SettingError
-from maskscope.observe.blame import NOT_DETERMINED, REMEDIES, SEPARATION, BlameRule, blame
+from maskscope.observe.blame import NOT_DETERMINED, SEPARATION, BlameRule, blame
 from maskscope.observe.losses import LossRule, Successes, losses_of
 from maskscope.observe.reading import Reading
+from maskscope.remedies import REMEDIES
 from maskscope.stages import STAGES
 
 LENGTH, LOST_FROM, LOST_TO = 20, 10, 15
@@ -78,7 +81,7 @@ CASES = [
 @pytest.mark.parametrize(("stage", "falls", "repaired"), CASES)
 def test_the_earliest_position_that_falls_and_repairs_is_to_blame(stage, falls, repaired) -> None:
     (found,) = blame(separation(), separation(falls), scores(repaired))
-    assert (found.stage, found.confidence, found.remedy) == (stage, 1.0, REMEDIES[stage])
+    assert (found.stage, found.confidence, found.remedy) == (stage, 1.0, str(REMEDIES[stage]))
     assert (found.loss.first, found.loss.last, found.loss.kind) == (LOST_FROM, LOST_TO, "lost")
     evidence = found.evidence[STAGES.index(stage)]
     assert evidence.fall == pytest.approx(0.3)
@@ -93,10 +96,10 @@ def test_the_earliest_position_that_falls_and_repairs_is_to_blame(stage, falls, 
 ALL_FALL = {stage: since(9) for stage in STAGES}
 UNDETERMINED = [
     ({}, repairs(*STAGES), "falls significantly at no position"),
-    ({stage: since(9, 0.02) for stage in STAGES}, repairs(*STAGES), "falls significantly at no position"),
+    ({stage: since(9, 0.04) for stage in STAGES}, repairs(*STAGES), "falls significantly at no position"),
     ({stage: since(LOST_FROM + 1) for stage in STAGES}, repairs(*STAGES), "at no position"),  # after the loss
     # one frame, and not deep enough to count alone
-    ({stage: lambda t: 0.05 * (t == 7) for stage in STAGES}, repairs(*STAGES), "at no position"),
+    ({stage: lambda t: 0.08 * (t == 7) for stage in STAGES}, repairs(*STAGES), "at no position"),
     (ALL_FALL, repairs(), "at most 0 % of it, 50 % is asked"),
     (ALL_FALL, dict.fromkeys(STAGES, 0.4), "at most 40 % of it"),
     (ALL_FALL, {}, "no position was patched"),
@@ -110,6 +113,36 @@ def test_not_determined_says_why(falls, repaired, reason) -> None:
     assert reason in found.reason
     assert found.remedy == ""
     assert found.readings()[0].state == NOT_DETERMINED
+
+
+def test_a_fall_that_was_under_way_counts_from_where_it_began() -> None:
+    """The window begins on frame 2; there the reading of a spoilt memory would come before the memory."""
+    falls = {stage: since(1) for stage in (*BEHIND, "object_pointer")}
+    (found,) = blame(separation(), separation({**falls, "memory_features": since(0)}), scores(repairs(*STAGES[1:])))
+    assert found.stage == "memory_features"
+    assert found.evidence[STAGES.index("memory_features")].fell_at == 0
+
+
+def begun(readings: list[Reading]) -> list[Reading]:
+    """As a clean run has it: frame 0 is what all others are compared with."""
+    states = {"object_pointer": "the first pointer"}
+    return [
+        replace(r, value=None, state=states.get(r.stage or "", "fitted here"))
+        if r.frame == 0 and r.stage not in BEHIND
+        else r
+        for r in readings
+    ]
+
+
+def test_the_frame_the_object_was_given_on_is_always_in_reach() -> None:
+    falls = {"memory_features": lambda t: 0.6 * (t == 0), **{stage: since(9) for stage in BEHIND}}
+    disturbed = [r for r in separation(falls) if not (r.frame == 0 and r.stage in BEHIND)]
+    (found,) = blame(begun(separation()), disturbed, scores(repairs("memory_features", *BEHIND)))
+    assert found.stage == "memory_features"
+    assert found.evidence[STAGES.index("memory_features")].fall == pytest.approx(1 - 0.35)
+    later = [r for r in disturbed if r.frame != 0]  # it is out of reach of recent memory otherwise
+    (found,) = blame(begun(separation()), later, scores(repairs("memory_features", *BEHIND)))
+    assert found.stage == "memory_conditioned"
 
 
 def test_a_deep_fall_on_one_frame_counts() -> None:
@@ -130,7 +163,7 @@ def test_a_difference_that_wobbles_by_itself_asks_for_more_and_a_common_one_does
 
 
 def test_an_answer_that_hangs_on_its_thresholds_is_not_determined() -> None:
-    narrow = {stage: since(9, 0.031) for stage in STAGES}
+    narrow = {stage: since(9, 0.052) for stage in STAGES}
     share = dict.fromkeys(STAGES, 0.51)
     (found,) = blame(separation(), separation(narrow), scores(share))
     assert found.stage is None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 
 from maskscope.errors import OutputError, PromptError, SettingError
 from maskscope.model import SAM2
+from maskscope.observe.ablation import ABLATIONS, AT
 from maskscope.records import Record, read_facts, read_records
 from maskscope.report.page.diagnosis import Facts, open_diagnosis
 from maskscope.stages import STAGES
 from maskscope.studies.diagnose import DiagnoseOptions, DiagnoseSummary, diagnose_clip
 from maskscope.studies.looked_at import LookedAt
-from maskscope.studies.observe import ObserveOptions, observe_clip
+from maskscope.studies.observe import ObserveOptions, Progress, observe_clip
 from maskscope.studies.observed_run import Instruments, ObservedRun
 from maskscope.tracking.session import SessionOptions
 from maskscope.tracking.tracker import Tracker
@@ -180,7 +182,7 @@ def test_what_changes_nothing_is_found_to_change_nothing(identity: Path) -> None
 def dark(model: SAM2, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DiagnoseSummary]:
     """A model without training loses all of what it showed as soon as the light changes."""
     folder = tmp_path_factory.mktemp("dark")
-    options = DiagnoseOptions(ObserveOptions(attention=False), ("corruption",), severity=5)
+    options = DiagnoseOptions(ObserveOptions(attention=False), ("corruption",), severity=5, reverse=True)
     seen: list[str] = []
     summary = diagnose_clip(
         clip(annotated=False),
@@ -207,6 +209,97 @@ def test_a_lost_object_is_patched_and_blamed(dark: tuple[Path, DiagnoseSummary])
     assert pick(rows, "recovered_j", stage="prompt_attended", frame=None)[0].value == pytest.approx(1.0)
     assert {row.severity for row in rows if row.family} == {5}
     assert facts.status == "finished"
+
+
+def test_the_reverse_carries_over_and_sources_are_taken_away(dark: tuple[Path, DiagnoseSummary]) -> None:
+    rows, _ = rows_of(dark[0])
+    carried = {row.stage: row.value for row in pick(rows, "carried_j", frame=None, family="corruption")}
+    assert set(carried) == set(STAGES)
+    assert carried["prompt_attended"] == pytest.approx(1.0)  # the disturbed run's attended tokens give its masks
+    assert not pick(rows, "clean_j", frame=None)
+    assert len(pick(rows, "clean_j")) == len({(row.frame, row.object) for row in pick(rows, "clean_j")})
+    lost = pick(rows, "ablation_loss")
+    assert [(row.tap, row.stage, row.family) for row in lost] == [(what, AT[what], "") for what in ABLATIONS]
+    intact = {row.frame: row.value for row in pick(rows, "intact_j")}
+    without = {row.frame: row.value for row in pick(rows, "ablated_j", tap="pointers")}
+    assert intact.keys() == without.keys() == set(range(1, FRAMES))
+    # Where the truth shows nothing there is a state: absence counts 1, a false alarm 0.
+    if None not in (*intact.values(), *without.values()):
+        difference = np.mean([float(intact[t] or 0) - float(without[t] or 0) for t in intact])
+        assert pick(rows, "ablation_loss", tap="pointers")[0].value == pytest.approx(difference)
+
+
+TWO = DiagnoseOptions(ObserveOptions(attention=False), ("corruption", "illumination"), severity=5)
+
+
+@pytest.fixture(scope="module")
+def whole(model: SAM2, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two families, without interruption."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert diagnose_clip(clip(annotated=False), clip().prompts(), folder, TWO, model=model).finished
+    assert not (folder / "parts").exists()
+    return folder
+
+
+@pytest.mark.parametrize("gently", [True, False])
+def test_a_stopped_diagnosis_goes_on_and_ends_as_if_it_had_not_been_stopped(
+    model: SAM2, whole: Path, tmp_path: Path, gently: bool
+) -> None:
+    seen: list[str] = []
+
+    def show(progress: Progress) -> None:
+        seen.append(progress.stage)
+        if not gently and progress.stage == "intervening: illumination":
+            raise MemoryError("planted")
+
+    def run(**more: Any) -> DiagnoseSummary:
+        return diagnose_clip(clip(annotated=False), clip().prompts(), tmp_path, TWO, model=model, **more)
+
+    if gently:
+        assert not run(progress=show, stop=lambda: seen[-1] == "intervening: illumination").finished
+    else:
+        with pytest.raises(MemoryError):
+            run(progress=show)
+    rows, facts = rows_of(tmp_path)
+    assert facts.status == ("stopped" if gently else "failed")
+    assert pick(rows, "blame", family="corruption")
+    assert not pick(rows, "recovered_j", family="illumination")
+    (tmp_path / "parts" / "patched-corruption-5.parquet").write_bytes(b"half of it")
+    again: list[str] = []
+    summary = run(progress=lambda progress: again.append(progress.stage))
+    assert summary.finished
+    # What is damaged is computed again, what is whole is not.
+    assert list(dict.fromkeys(again)) == ["intervening: corruption", "intervening: illumination"]
+    assert rows_of(tmp_path)[0] == rows_of(whole)[0]
+    assert rows_of(tmp_path)[1] == rows_of(whole)[1]
+    assert len(summary.conditions) == 3
+    assert not (tmp_path / "parts").exists()
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {
+        path.name for path in (whole / "pictures").iterdir()
+    }
+
+
+def test_what_was_begun_belongs_to_its_request(model: SAM2, tmp_path: Path) -> None:
+    options = replace(TWO, families=("illumination",))
+
+    def run(options: DiagnoseOptions, **more: Any) -> DiagnoseSummary:
+        return diagnose_clip(clip(annotated=False), clip().prompts(), tmp_path, options, model=model, **more)
+
+    def killed(progress: Progress) -> None:
+        if progress.stage == "tracking and observing":
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        run(options, progress=killed)
+    (tmp_path / "records.parquet").unlink()  # killed before it could write
+    with pytest.raises(OutputError, match=r"holds .*parts already"):
+        run(replace(options, seed=1))
+    seen: list[str] = []
+    run(options, progress=lambda p: seen.append(p.stage), stop=lambda: seen[-1] != "tracking")
+    assert "tracking" not in seen  # its masks were kept
+    seen.clear()
+    run(options, progress=lambda p: seen.append(p.stage), stop=lambda: True, overwrite=True)
+    assert seen == ["tracking"]
 
 
 def test_pictures_are_there_and_listed(dark: tuple[Path, DiagnoseSummary]) -> None:

@@ -101,12 +101,17 @@ class PointerIdentity:
 
     Args:
         min_gap: frames, of `pointer_retrieval`.
+        first: by object, pointers to compare with instead of this run's first ones, as another measure keeps them in
+            its `first`: those of the clean run, for a transformed one.
+
+    Attributes:
+        first: by object, the pointers compared with.
     """
 
-    def __init__(self, min_gap: int = 5) -> None:
+    def __init__(self, min_gap: int = 5, first: dict[int, Tensor] | None = None) -> None:
         self.min_gap = min_gap
+        self.first = {} if first is None else first
         self._pointers: list[tuple[int, int, Tensor]] = []  # object, frame, (c,)
-        self._first: dict[int, Tensor] = {}
         self._previous: dict[int, Tensor] = {}
 
     def see(self, sight: Sight) -> Iterable[Reading]:
@@ -118,8 +123,8 @@ class PointerIdentity:
             return [sight.reading(name, state=ABSENT) for name in names]
         pointer = sight.features.float().cpu().clone()
         self._pointers.append((sight.object, sight.frame, pointer))
-        before = [kept.get(sight.object) for kept in (self._first, self._previous)]
-        self._first.setdefault(sight.object, pointer)
+        before = [kept.get(sight.object) for kept in (self.first, self._previous)]
+        self.first.setdefault(sight.object, pointer)
         self._previous[sight.object] = pointer
         return [
             sight.reading(name, state=FIRST_FRAME)
