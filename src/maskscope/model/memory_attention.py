@@ -14,7 +14,7 @@ from maskscope.model.appearance_key import Sharpness
 from maskscope.model.config import SAM2Config
 from maskscope.model.layers.attention import Attention, attend
 from maskscope.model.layers.chunks import by_tokens
-from maskscope.model.layers.position import rotary_angles, rotate, rotate_in_place, sine_grid
+from maskscope.model.layers.position import angles_at, rotary_angles, rotate, rotate_in_place, sine_grid
 from maskscope.model.outputs import MemoryTokens
 
 
@@ -25,16 +25,27 @@ class RotaryAttention(Attention):
         super().__init__(dim, num_heads, key_dim=key_dim)
         self.theta = theta
 
-    def rotary(self, q_bnc: Tensor, k_bmc: Tensor, grid: tuple[int, int], num_unplaced: int) -> tuple[Tensor, Tensor]:
-        """Projected queries and keys, (b, heads, n, d); the last `num_unplaced` keys have no place and stay."""
+    def rotary(
+        self,
+        q_bnc: Tensor,
+        k_bmc: Tensor,
+        grid: tuple[int, int],
+        num_unplaced: int,
+        kept_bs: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Projected queries and keys, (b, heads, n, d); the last `num_unplaced` keys have no place and stay.
+
+        `kept_bs`: which tokens of whole frames the others are, see `MemoryTokens`; None where they are all of them.
+        """
         q, k = self.split_heads(self.q_proj(q_bnc)), self.split_heads(self.k_proj(k_bmc))
         angles = rotary_angles(q.shape[-1], *grid, self.theta, q.device, q.dtype)
         placed = k.shape[-2] - num_unplaced
+        of_keys = angles if kept_bs is None else angles_at(angles, kept_bs % (grid[0] * grid[1]))
         if q.dtype in (torch.float32, torch.float64) and not torch.is_grad_enabled():
             rotate_in_place(q, angles)
-            rotate_in_place(k[:, :, :placed], angles)
+            rotate_in_place(k[:, :, :placed], of_keys)
             return q, k
-        turned = rotate(k[:, :, :placed], angles)
+        turned = rotate(k[:, :, :placed], of_keys)
         return rotate(q, angles), torch.cat((turned, k[:, :, placed:]), dim=-2) if num_unplaced else turned
 
 
@@ -66,7 +77,8 @@ class RotaryCrossAttention(RotaryAttention):
         it: the weights of a query sum to one, so the projection's bias passes through unchanged. Exact, and a quarter
         of the products when memory has a quarter of the channels.
         """
-        q, k = self.rotary(x_bnc, memory.values_bnk + memory.positions_bnk, grid, memory.num_pointer_tokens)
+        keys = memory.values_bnk + memory.positions_bnk
+        q, k = self.rotary(x_bnc, keys, grid, memory.num_pointer_tokens, memory.kept_bs)
         if self.sharpness is not None and appearance_bna is not None and memory.appearance_bna is not None:
             look = self.sharpness(appearance_bna) * (q.shape[-1] + appearance_bna.shape[-1]) ** 0.5  # undone in attend
             q, k = torch.cat((q, look[:, None]), dim=-1), torch.cat((k, memory.appearance_bna[:, None]), dim=-1)

@@ -88,9 +88,12 @@ class MemoryTokens:
         positions_bnk: (b, n, k) what is added to content to make keys.
         num_pointer_tokens: how many of the last tokens have no place in the picture (no rotary position).
         appearance_bna: (b, n, a) appearance keys, zero for pointers; None for a model without them.
+        kept_bs: (b, s) int64, which of the tokens of whole frames the s spatial ones are: number n is cell n modulo
+            h * w, row by row, of frame n // (h * w); None where frames are read whole.
     """
 
     values_bnk: Tensor
     positions_bnk: Tensor
     num_pointer_tokens: int
     appearance_bna: Tensor | None = None
+    kept_bs: Tensor | None = None

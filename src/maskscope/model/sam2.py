@@ -122,7 +122,11 @@ class SAM2(nn.Module):
         dtype = self.heavy_dtype
         looks = None if memory.appearance_bna is None else memory.appearance_bna.to(dtype)
         tokens = MemoryTokens(
-            memory.values_bnk.to(dtype), memory.positions_bnk.to(dtype), memory.num_pointer_tokens, looks
+            memory.values_bnk.to(dtype),
+            memory.positions_bnk.to(dtype),
+            memory.num_pointer_tokens,
+            looks,
+            memory.kept_bs,
         )
         look = None if self.appearance_key is None else self.appearance_key(image.embedding_bchw).to(dtype)
         conditioned = self.memory_attention(image.embedding_bchw.to(dtype), tokens, look)

@@ -101,9 +101,10 @@ def rotary_angles(
 
 
 def rotate(x_bhnd: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate neighbouring channel pairs of (b, heads, n, d) by the angles of their cells.
+    """Rotate neighbouring channel pairs of (b, heads, n, d) by the angles of their cells, (cells, d / 2).
 
-    When n is a multiple of the number of cells (memories of several frames) the angles repeat frame by frame.
+    When n is a multiple of the number of cells (memories of several frames) the angles repeat frame by frame. Angles of
+    each token's own, (b, n, d / 2), are what `angles_at` makes.
     """
     cos, sin = angles
     b, heads, n, d = x_bhnd.shape
@@ -111,8 +112,11 @@ def rotate(x_bhnd: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
         fine = x_bhnd.float()  # strided bfloat16 arithmetic is slower than there and back
         rotate_in_place(fine, (cos.float(), sin.float()))
         return fine.to(x_bhnd.dtype)
-    pairs = x_bhnd.reshape(b, heads, n // cos.shape[0], cos.shape[0], d // 2, 2)
+    cells = cos.shape[-2]
+    pairs = x_bhnd.reshape(b, heads, n // cells, cells, d // 2, 2)
     even, odd = pairs[..., 0], pairs[..., 1]
+    if cos.ndim == 3:
+        cos, sin = cos[:, None, None], sin[:, None, None]
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).reshape(b, heads, n, d)
 
 
@@ -120,5 +124,13 @@ def rotate_in_place(x_bhnd: Tensor, angles: tuple[Tensor, Tensor]) -> None:
     """The same into `x_bhnd` itself, in one pass over memory; float32 or float64, without gradients."""
     cos, sin = angles
     b, heads, n, d = x_bhnd.shape
-    turned = torch.view_as_complex(x_bhnd.view(b, heads, n // cos.shape[0], cos.shape[0], d // 2, 2))
-    turned.mul_(torch.complex(cos, sin))
+    cells = cos.shape[-2]
+    turned = torch.view_as_complex(x_bhnd.view(b, heads, n // cells, cells, d // 2, 2))
+    by = torch.complex(cos, sin)
+    turned.mul_(by[:, None, None] if by.ndim == 3 else by)
+
+
+def angles_at(angles: tuple[Tensor, Tensor], places_bn: Tensor) -> tuple[Tensor, Tensor]:
+    """Angles of tokens that lie in those cells: (b, n) int64 -> two (b, n, d / 2)."""
+    cos, sin = angles
+    return cos[places_bn], sin[places_bn]

@@ -68,7 +68,11 @@ class KeyGroups:
 
 
 def group_memory(
-    slots: Sequence[str], regions: Sequence[Regions | None], cells: int, num_pointer_tokens: int
+    slots: Sequence[str],
+    regions: Sequence[Regions | None],
+    cells: int,
+    num_pointer_tokens: int,
+    kept_s: Tensor | None = None,
 ) -> KeyGroups:
     """Divide the keys of one object's memory.
 
@@ -77,6 +81,7 @@ def group_memory(
         regions: the object on each memory's frame; None where it is not known.
         cells: of each memory.
         num_pointer_tokens: that follow the spatial ones.
+        kept_s: which of the spatial tokens are read; None: all.
     """
     names: dict[tuple[str, str], int] = {}
     groups = []
@@ -86,6 +91,8 @@ def group_memory(
         if known is not None:
             labels[known.object.ravel()], labels[known.background.ravel()] = index[0], index[1]
         groups.append(torch.from_numpy(labels))
+    if kept_s is not None:
+        groups = [torch.cat(groups)[kept_s.cpu()]]
     if num_pointer_tokens:
         groups.append(torch.full((num_pointer_tokens,), names.setdefault((POINTERS, ""), len(names))))
     return KeyGroups(tuple(names), torch.cat(groups))
@@ -184,7 +191,9 @@ class MemoryGaze(Listener):
     ) -> Iterator[Reading]:
         slots = [slot_name(slot, self.model.config.memory.num_frames) for slot in passage.slots_bs[row]]
         known = [None if t is None else self.regions(t, object_id, passage.grid) for t in frames]
-        groups = group_memory(slots, known, regions.object.size, passage.memory.num_pointer_tokens)
+        memory = passage.memory
+        kept = None if memory.kept_bs is None else memory.kept_bs[row]
+        groups = group_memory(slots, known, regions.object.size, memory.num_pointer_tokens, kept)
         asked = spread(regions.object, self.max_queries)
         where = _Where("memory_conditioned", frame, object_id)
         for index in range(len(passage.queries)):

@@ -89,7 +89,8 @@ def memory_queries_keys(
 
     Where the model has appearance keys they are appended, scaled so that the usual division by sqrt(d) restores them.
     """
-    q, k = attention.rotary(x_bnc, memory.values_bnk + memory.positions_bnk, grid, memory.num_pointer_tokens)
+    keys = memory.values_bnk + memory.positions_bnk
+    q, k = attention.rotary(x_bnc, keys, grid, memory.num_pointer_tokens, memory.kept_bs)
     if attention.sharpness is not None and appearance_bna is not None and memory.appearance_bna is not None:
         gain = (q.shape[-1] + appearance_bna.shape[-1]) ** 0.5
         look = attention.sharpness(appearance_bna) * gain
@@ -107,5 +108,9 @@ def one_object(memory: MemoryTokens, row: int) -> MemoryTokens:
     """The memories of one object of a batch."""
     looks = None if memory.appearance_bna is None else memory.appearance_bna[row : row + 1]
     return MemoryTokens(
-        memory.values_bnk[row : row + 1], memory.positions_bnk[row : row + 1], memory.num_pointer_tokens, looks
+        memory.values_bnk[row : row + 1],
+        memory.positions_bnk[row : row + 1],
+        memory.num_pointer_tokens,
+        looks,
+        None if memory.kept_bs is None else memory.kept_bs[row : row + 1],
     )
