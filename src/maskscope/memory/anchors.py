@@ -21,13 +21,13 @@ from maskscope.memory.bank import MemoryBank
 from maskscope.memory.box_motion import box_iou, mask_box
 from maskscope.memory.policy import Moment, Outcome
 from maskscope.memory.ranked import past
-from maskscope.memory.settings import check_range
+from maskscope.memory.settings import ReadSettings, check_range
 
 ANCHOR: Final = "anchor"  # note, empty: the frame may be read as an anchor
 
 
 @dataclass(frozen=True)
-class AnchorSettings:
+class AnchorSettings(ReadSettings):
     """How many anchors are read, and the five tests that a frame must pass to be one.
 
     Attributes:
@@ -49,6 +49,7 @@ class AnchorSettings:
     max_overlap: float = 0.7
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("min_iou", "area_change", "max_overlap"):
             check_range(self, name, 0, 1)
         for name in ("area_frames", "area_reach", "spacing"):

@@ -70,12 +70,13 @@ class Outcome:
 class SpatialRead:
     """Read a frame's spatial memory with the temporal encoding of `slot` (0 previous frame ... last: prompted).
 
-    Its keys are multiplied by `weight`.
+    Its keys are multiplied by `weight`; of its tokens `share` is read, above 0 and at most 1, the most salient ones.
     """
 
     frame_index: int
     slot: int
     weight: float = 1.0
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from maskscope.memory.bank import MemoryBank
 from maskscope.memory.policy import Moment, Outcome
 from maskscope.memory.ranked import past
-from maskscope.memory.settings import check_range
+from maskscope.memory.settings import ReadSettings, check_range
 
 Rule = Literal["fixed", "mean", "maximum"]
 Cells = Literal["all", "median"]
@@ -38,7 +38,7 @@ THRESHOLDS: Final[dict[Cells, dict[Rule, float]]] = {
 
 
 @dataclass(frozen=True)
-class SceneSettings:
+class SceneSettings(ReadSettings):
     """How a change of scene is told.
 
     Attributes:
@@ -66,6 +66,7 @@ class SceneSettings:
     calm: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, low in {"window": 2, "warm_up": 2, "grid": 1, "spread": 1e-6, "calm": 0}.items():
             check_range(self, name, low)
         check_range(self, "warm_up", 2, self.window)

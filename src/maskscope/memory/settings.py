@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from maskscope.errors import SettingError
 from maskscope.memory.policy import MemoryPolicy, PolicyFactory
+from maskscope.memory.thinning import thinned
 from maskscope.model.config import MemoryConfig
 
 
@@ -29,8 +30,18 @@ Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
-class NoSettings:
-    """Of a policy that leaves nothing to choose."""
+class ReadSettings:
+    """What every policy can be told; those of a policy's own are added in a class derived from it.
+
+    Attributes:
+        thin: share of the tokens that is read of older tracked frames, 0.01..1; prompted frames, anchors and the newest
+            frame are read whole. 1 reads everything. See `maskscope.memory.thinning`.
+    """
+
+    thin: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_range(self, "thin", 0.01, 1)
 
 
 @dataclass(frozen=True)
@@ -42,14 +53,15 @@ class PolicyKind:
         about: its rule, in one line.
         source: where the rule comes from, in one line.
         build: the class, or anything that makes a policy of the model's memory configuration and the settings.
-        settings: a frozen dataclass whose every field has a default; its `__post_init__` may refuse values.
+        settings: a frozen dataclass whose every field has a default; its `__post_init__` may refuse values. Derived
+            from `ReadSettings` it has what every policy can be told, too.
     """
 
     name: str
     about: str
     source: str
     build: Callable[[MemoryConfig, Any], MemoryPolicy]
-    settings: type = field(default=NoSettings)
+    settings: type = field(default=ReadSettings)
 
     def describe(self) -> list[Setting]:
         """What can be told, in the order of the dataclass."""
@@ -65,7 +77,8 @@ class PolicyKind:
     def factory(self, settings: object | None = None) -> PolicyFactory:
         """What makes one policy for each object, with these settings or the defaults."""
         chosen = self.settings() if settings is None else settings
-        return lambda config: self.build(config, chosen)
+        share: float = chosen.thin if isinstance(chosen, ReadSettings) else 1.0
+        return lambda config: thinned(self.build(config, chosen), config, share)
 
 
 def read_settings(kind: type[Settings], text: str, where: str) -> Settings:

@@ -24,7 +24,7 @@ from torch import Tensor
 from maskscope.memory.bank import Eviction, FrameMemory, MemoryBank
 from maskscope.memory.policy import Branch, Candidates, Moment, Outcome, PointerRead, Selection, SpatialRead
 from maskscope.memory.ranked import RankedPolicy, past
-from maskscope.memory.settings import PolicyKind, check_range
+from maskscope.memory.settings import PolicyKind, ReadSettings, check_range
 from maskscope.model.config import MemoryConfig
 
 SCORE: Final = "log_iou"  # note: (1,) float64, sum over the pathway since the prompt
@@ -36,7 +36,7 @@ Read = TypeVar("Read", SpatialRead, PointerRead)
 
 
 @dataclass(frozen=True)
-class PathsSettings:
+class PathsSettings(ReadSettings):
     """How many accounts, when they must differ, and how they read.
 
     Attributes:
@@ -57,6 +57,7 @@ class PathsSettings:
     delay: int = 5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_range(self, "paths", 1, 9)
         check_range(self, "certainty", 0)
         check_range(self, "min_iou", 0, 1)
