@@ -74,7 +74,8 @@ def test_a_clip_worse_in_one_way_gets_exactly_that_advice(rule, change):
     said = plan(made, SETTINGS)
     assert {each.rule for each in said} - {"start_short"} == {rule}
     (advice,) = [each for each in said if each.rule == rule]
-    assert advice.cites and set(advice.cites) <= set(made)
+    assert advice.cites
+    assert set(advice.cites) <= set(made)
     assert not advice.opens or advice.opens in made
 
 
@@ -82,7 +83,8 @@ def test_tracks_lost_by_both_policies_ask_for_prompts_and_let_long_tasks_wait():
     said = plan(figures(stock__horizon=LOST, composite__horizon=LOST), SETTINGS)
     assert [each.rule for each in said] == ["start_short", "prompt_again", "long_watch"]
     assert verdict(said) == "mitigate"
-    assert said[1].values["frames"] == 90.0 and said[2].opens_at == 400.0
+    assert said[1].values["frames"] == 90.0
+    assert said[2].opens_at == 400.0
 
 
 def test_every_rule_has_a_clip_that_gets_it():
@@ -91,16 +93,19 @@ def test_every_rule_has_a_clip_that_gets_it():
 
 def test_a_good_clip_starts_now_and_nothing_else_is_said():
     said = plan(figures(), SETTINGS)
-    assert [each.rule for each in said] == ["start_short"] and verdict(said) == "now"
+    assert [each.rule for each in said] == ["start_short"]
+    assert verdict(said) == "now"
 
 
 def test_what_waits_does_not_start():
     said = plan(figures(baseline__j=0.5), SETTINGS)
-    assert verdict(said) == "wait" and all(each.stage != "now" for each in said)
+    assert verdict(said) == "wait"
+    assert all(each.stage != "now" for each in said)
 
 
 def test_no_measurement_no_advice_and_no_start():
-    assert plan({}, SETTINGS) == () and verdict(()) == "wait"
+    assert plan({}, SETTINGS) == ()
+    assert verdict(()) == "wait"
     missing = {"value": None, "state": "could not be measured"}
     assert {each.rule for each in plan(figures(frame_rate__spare=missing), SETTINGS)} == {"start_short"}
 

@@ -1,0 +1,173 @@
+"""`maskscope readiness`: will it work with this camera, and what has to change."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maskscope.cli.console import ProgressBar, stopping
+from maskscope.cli.observed_clip import (
+    Boxes,
+    Device,
+    FrameNumber,
+    ImageSize,
+    Mask,
+    Masks,
+    Model,
+    Points,
+    Precision,
+    Sequence_,
+    Source,
+    folder_for,
+    prompts_for,
+    told_truth,
+)
+from maskscope.cli.options import PrecisionChoice, parse_size
+
+if TYPE_CHECKING:
+    from maskscope.readiness.result import Figure, ReadinessResult
+
+_ASKED, _RESULTS = "What is asked", "Results"
+DEFAULT_FRAMES = 300
+
+HELP = """
+From a clip of your camera to a decision: will it work, what does it need, how long does it hold, what does it cost.
+
+The clip is measured, made worse step by step (resolution, frame rate, light, shutter, compression, flicker), played \
+forth and back, and its object is hidden for longer and longer. What comes out are limits with intervals, a threshold \
+for the least cost, and a plan in which every advice names the measurement behind it.
+
+\b
+  readiness.html   the decision, then the evidence
+  readiness.json   the same for programs
+  records.parquet  all figures behind it
+  passes/          finished parts: after an interruption, and with other costs, the same clip goes on from them
+
+Masks are compared with true ones where the clip has them (a data set, or --masks). Else the clean run's own masks are \
+taken for true: that shows change, not correctness.
+
+Ctrl-C stops and leaves the records of what was computed; the same command goes on.
+
+Examples:
+
+\b
+  maskscope readiness line3.mp4 --box 300,150,420,260
+  maskscope readiness line3.mp4 --mask first.png --cost-miss 80 --objects-per-hour 1200 --lang ja
+  maskscope readiness DAVIS --sequence dog --keep 0.9
+"""
+
+
+def readiness(
+    source: Source,
+    point: Points = None,
+    box: Boxes = None,
+    mask: Mask = None,
+    frame: FrameNumber = 0,
+    masks: Masks = None,
+    sequence: Sequence_ = None,
+    keep: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", help="Of J that has to be kept, 0 to 1: limits are where less is.", rich_help_panel=_ASKED
+        ),
+    ] = 0.8,
+    cost_miss: Annotated[
+        float | None,
+        typer.Option(metavar="COST", help="Of an object that is not found. (default: 20)", rich_help_panel=_ASKED),
+    ] = None,
+    cost_false_alarm: Annotated[
+        float | None,
+        typer.Option(metavar="COST", help="Of one found where none is. (default: 5)", rich_help_panel=_ASKED),
+    ] = None,
+    cost_review_minute: Annotated[
+        float | None,
+        typer.Option(metavar="COST", help="Of a minute of a person looking. (default: 1)", rich_help_panel=_ASKED),
+    ] = None,
+    objects_per_hour: Annotated[
+        float | None, typer.Option(metavar="N", help="That pass. (default: 600)", rich_help_panel=_ASKED)
+    ] = None,
+    max_frames: Annotated[
+        int,
+        typer.Option(metavar="N", help="Look at so many frames at most; 0 is all of them.", rich_help_panel=_ASKED),
+    ] = DEFAULT_FRAMES,
+    model: Model = "compact",
+    device: Device = None,
+    precision: Precision = PrecisionChoice.auto,
+    image_size: ImageSize = None,
+    lang: Annotated[str, typer.Option(metavar="en|ja", help="Of the page.", rich_help_panel=_RESULTS)] = "en",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where to write. (default: CLIP's name with -readiness)", rich_help_panel=_RESULTS
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace earlier results in DIR.", rich_help_panel=_RESULTS)
+    ] = False,
+) -> None:
+    """Measure an installation by a clip of it; see `HELP`."""
+    from maskscope.readiness.cost import cost_inputs
+    from maskscope.studies.looked_at import look_at
+    from maskscope.studies.observe import ObserveOptions
+    from maskscope.studies.readiness.study import ReadinessOptions, assess_readiness
+
+    options = ReadinessOptions(
+        observe=ObserveOptions(
+            model=model, device=device, precision=precision.value, image_size=parse_size(image_size)
+        ),
+        keep=keep,
+        costs=cost_inputs(cost_miss, cost_false_alarm, cost_review_minute, objects_per_hour),
+        lang=lang,
+    )
+    clip = look_at(source, masks=masks, sequence=sequence, start=frame, max_frames=max_frames or None)
+    prompts = prompts_for(clip, point, box, mask)
+    with stopping() as stop, ProgressBar() as bar:
+        summary = assess_readiness(
+            clip,
+            prompts,
+            folder_for(clip, out, "-readiness"),
+            options,
+            overwrite=overwrite,
+            command=["maskscope", *sys.argv[1:]],
+            progress=bar,
+            stop=stop,
+        )
+    typer.echo(told_truth(clip.annotated))
+    if summary.result is None:
+        typer.echo(
+            f"stopped; {summary.passes_kept} finished parts are kept in {summary.folder}, the same command goes on",
+            err=True,
+        )
+        raise typer.Exit(stop.exit_code)
+    typer.echo(_told(summary.result))
+    for note in summary.notes:
+        typer.echo(note)
+    typer.echo(f"look at {summary.page or summary.folder / 'readiness.json'}")
+
+
+def _told(result: ReadinessResult) -> str:
+    lines = [
+        f"{'':<14} {'present':>10} {'limit':>24}",
+        *(f"{each.axis:<14} {each.present:>10.4g} {_limit(each.limit):>24}  {each.unit}" for each in result.sweeps),
+        *(
+            f"{each.policy:<14} holds {_limit(each.horizon)} frames, occlusions of {_limit(each.longest_occlusion)}, "
+            f"prompt again every {_limit(each.reprompt_interval)} frames"
+            for each in result.endurance
+        ),
+    ]
+    best = result.cost.best_threshold
+    lines.append(f"{'threshold':<14} {_limit(best)} logit, cost an hour {_limit(result.cost.best_cost)}")
+    lines.append(f"short tasks: {result.verdict}")
+    lines += [f"  {each.stage:<9} {each.rule}  ({', '.join(each.cites)})" for each in result.plan]
+    return "\n".join(lines)
+
+
+def _limit(figure: Figure) -> str:
+    if figure.value is None:
+        return "-"
+    sign = {"exact": "", "at least": ">= ", "at most": "<= "}[figure.bound]
+    ends = "" if figure.low is None or figure.high is None else f" [{figure.low:.3g}, {figure.high:.3g}]"
+    return f"{sign}{figure.value:.3g}{ends}"
