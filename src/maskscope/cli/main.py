@@ -18,6 +18,7 @@ from maskscope.cli import (
     models,
     observe,
     policies,
+    readiness,
     report,
     stress,
     track,
@@ -62,6 +63,7 @@ app.command("evaluate", help=evaluate.HELP)(evaluate.evaluate)
 app.command("stress", help=stress.HELP)(stress.stress)
 app.command("diagnose", help=diagnose.HELP)(diagnose.diagnose)
 app.command("observe", help=observe.HELP)(observe.observe)
+app.command("readiness", help=readiness.HELP)(readiness.readiness)
 app.command("report", help=report.HELP)(report.report)
 app.command("models")(models.models)
 app.command("policies")(policies.policies)
