@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from maskscope.errors import SettingError
 from maskscope.observe.losses import LOST, Loss, LossRule, Successes, losses_of
+from maskscope.observe.measures.separation import AFTER_THE_PROMPT
 from maskscope.observe.reading import Reading
 from maskscope.remedies import REMEDIES
 from maskscope.stages import STAGES, Stage
@@ -152,7 +153,7 @@ class _Case:
         lost, kept: (n,) success of the disturbed and the clean run on the frames of the loss that the clean run holds.
         patched: the same by position.
         falls: by position, {frame: clean less disturbed} up to the first lost frame, and the one behind it.
-        given: by position, the frame that others are compared with, where it is known.
+        given: by position, the frame that the object was given on, where that is known and its memory is read to the end.
         noise: by position, deviation from frame to frame, see `BlameRule.deviations`.
     """
 
@@ -248,6 +249,8 @@ def _case(
         begins[stage] = begin
         if begin is not None and begin <= loss.first:
             falls[stage][begin] = 1 - disturbed[begin]
+        if stage in AFTER_THE_PROMPT:  # that is the frame behind the prompted one, which memory lets go of
+            begins[stage] = None
         quiet = {t: fall for t, fall in difference.items() if t not in loss.frames}
         noise[stage] = min(_noise(clean), _noise(quiet))
     return _Case(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -28,10 +28,11 @@ from maskscope.studies.observed_run import Seen
 
 MOST_CELLS: Final = 32  # on each side; finer maps are averaged, a strip shows no more
 MOST_OBJECTS: Final = 2
-HEIGHT_PX: Final = 144
+HEIGHT_PX: Final = 168
 _RANGE: Final = (2.0, 98.0)  # percentiles of the clean clip that span the colours
 
 Key = tuple[int, int, Stage]  # frame, object, position
+Cell = TypeVar("Cell", np.uint8, np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +163,7 @@ def write_strips(
                     panels[stage] = _enlarged(basis.colours(features), picture)
             influence = snapshots.pointer_maps.get((frame, object_id))
             if influence is not None:
-                panels["object_pointer"] = _enlarged(_heat(influence), picture)
+                panels["object_pointer"] = _over(influence, picture)
             for panel, pixels in panels.items():
                 name = f"{family.replace('/', '-') or 'clean'}-{severity}-{frame:05d}-{object_id}-{panel}.png"
                 _write_png(folder / PICTURES_NAME / name, pixels)
@@ -181,17 +182,24 @@ def write_strips(
     return written
 
 
-def _enlarged(cells: NDArray[np.uint8], like: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _enlarged(cells: NDArray[Cell], like: NDArray[np.uint8]) -> NDArray[Cell]:
     """Cells as blocks: what lies between them is not known."""
     size = (like.shape[1], like.shape[0])
-    return np.asarray(cv2.resize(cells, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return np.asarray(cv2.resize(cells, size, interpolation=cv2.INTER_NEAREST), cells.dtype)
 
 
-def _heat(map_hw: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """From the map's least value, dark, to its largest, bright; by the root, as a few cells have nearly all of it."""
+def _over(map_hw: NDArray[np.float32], picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A map of influence on the darkened grey frame: nothing at its least value, full colour at its largest.
+
+    By the root, as a few cells have nearly all of it.
+    """
     low, high = float(map_hw.min()), float(map_hw.max())
-    grey = (255 * np.sqrt((map_hw - low) / max(high - low, 1e-12))).astype(np.uint8)
-    return np.asarray(cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB), np.uint8)
+    strength = np.sqrt((map_hw - low) / max(high - low, 1e-12)).astype(np.float32)
+    heat = cv2.cvtColor(cv2.applyColorMap((255 * strength).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    ground = 0.5 * cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+    alpha = _enlarged(strength, picture)[..., None]
+    mixed = (1 - alpha) * ground + alpha * _enlarged(np.asarray(heat, np.uint8), picture)
+    return np.asarray(mixed.round().clip(0, 255), np.uint8)
 
 
 def _write_png(path: Path, rgb: NDArray[np.uint8]) -> None:

@@ -12,6 +12,8 @@ from maskscope.extras import load_extra
 FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 GRID_COLOUR: Final = "#e5e9f0"
 INK: Final = "#2e3440"
+DECIMALS: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
+"""Ticks of axes that go by factors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
+from math import exp, log
 from typing import Final
 
 import numpy as np
@@ -30,6 +32,16 @@ def mean_of(rows: Iterable[Record]) -> Interval | None:
     if not sums:
         return None
     return _BOOTSTRAP.intervals(list(_drawn(sums).values()), lambda s: s[:, :1] / np.maximum(s[:, 1:], 1))[0]
+
+
+def geometric_mean_of(rows: Iterable[Record]) -> Interval | None:
+    """Geometric mean of ratios, which one frame that has next to nothing below the line cannot blow up; likewise.
+
+    Ratios beyond 1/1000 and 1000 count as these, as what is 0 has no logarithm.
+    """
+    logs = (replace(row, value=log(min(max(row.value, 1e-3), 1e3))) for row in rows if row.value is not None)
+    found = mean_of(logs)
+    return None if found is None else Interval(exp(found.estimate), exp(found.low), exp(found.high))
 
 
 def share_of(rows: Iterable[Record], states: Iterable[str]) -> Interval | None:

@@ -11,7 +11,8 @@ from html import escape
 from typing import Final
 
 from maskscope.evaluate.robustness import BREAKING_RETENTION
-from maskscope.report.page.names import LOST, OUTCOME_WORDS, STAGE_NAMES, percent, sentence
+from maskscope.remedies import REMEDIES
+from maskscope.report.page.names import LOST, OUTCOME_WORDS, percent, sentence
 from maskscope.report.page.rows import of_frames
 from maskscope.report.page.section import Evidence
 from maskscope.report.page.verdict import Finding
@@ -38,12 +39,15 @@ def ledger(evidence: Evidence, findings: Sequence[Finding]) -> str:
         for name, colour in _COLOURS.items()
         if name in used
     )
+    annotated = evidence.diagnosis.facts.truth == "annotated"
+    truth = "the true ones" if annotated else "those of the undisturbed run"
+    itself = " (of that: the overlap itself)" if annotated else ""
     strip = " The coloured band below is the clip from its first frame to its last." if used else ""
     return (
         f'<figure class="ledger"><h2>{escape(_title(findings))}</h2>{rows}<div class="keys">{keys}</div>'
-        f"<figcaption>Bars: share of the overlap with the truth that is left of what the clip as filmed gives (of "
-        f"the clip as filmed: the overlap itself), with its interval of 95 %. The line at "
-        f"{percent(BREAKING_RETENTION)} is where a condition counts as breaking.{strip}</figcaption></figure>"
+        f"<figcaption>Bars: how much of the masks' overlap with {truth} is left, against the clip as filmed{itself}. "
+        f"Black lines: 95 % intervals. Below the dashed line at {percent(BREAKING_RETENTION)} a condition counts as "
+        f"breaking.{strip}</figcaption></figure>"
     )
 
 
@@ -69,10 +73,12 @@ def _row(evidence: Evidence, finding: Finding) -> str:
             f'<b style="width:{value:.1f}%"></b><u style="left:{low:.1f}%;width:{max(high - low, 0.3):.1f}%"></u>'
             f'<s style="left:{100 * BREAKING_RETENTION:.0f}%"></s></div>'
         )
-    change = _change(finding)
+    level, badge, change = finding.level, _BADGES[finding.level], _change(finding)
+    if finding.condition.is_clean and evidence.diagnosis.facts.truth != "annotated":  # compared with itself: no finding
+        level, badge, bar, figures, change = "unknown", "the yardstick", "", "", "What the others are compared with"
     return (
         f'<div class="row"><div class="what"><strong>{escape(sentence(str(finding.condition)))}</strong>'
-        f'<em class="{finding.level}">{_BADGES[finding.level]}</em></div>'
+        f'<em class="{level}">{badge}</em></div>'
         f'<div class="how"><div class="line">{bar}<span>{figures}</span></div>{_band(evidence, finding)}</div>'
         f'<div class="change">{change}</div></div>'
     )
@@ -80,12 +86,12 @@ def _row(evidence: Evidence, finding: Finding) -> str:
 
 def _change(finding: Finding) -> str:
     if finding.blamed is not None:
-        return f"Change: {escape(STAGE_NAMES[finding.blamed].change)}"
+        return f"Change: {escape(REMEDIES[finding.blamed].change)}"
     if finding.losses:
-        return "Stage not determined"
-    return (
-        "Nothing to change" if finding.level == "holds" else "Never lost, the outline suffers" if finding.score else ""
-    )
+        return "Lost; which stage is to blame is not determined"
+    if finding.level == "holds":
+        return "Nothing to change"
+    return "Never lost, but the outline suffers" if finding.score else ""
 
 
 def _band(evidence: Evidence, finding: Finding) -> str:

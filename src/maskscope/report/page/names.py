@@ -1,64 +1,15 @@
-"""What stages, remedies and numbers are called on the page."""
+"""What stages, outcomes and numbers are called on the page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from maskscope.evaluate.statistics import Interval
-from maskscope.stages import Stage
+from maskscope.stages import STAGES, Stage
 
-
-@dataclass(frozen=True, slots=True)
-class StageName:
-    """Of a position.
-
-    Attributes:
-        short: two words, for axes.
-        plain: what happens there, after "lost".
-        change: what to change if the object is lost there, after "change first:".
-        because: why that helps.
-    """
-
-    short: str
-    plain: str
-    change: str
-    because: str
-
-
-STAGE_NAMES: Final[dict[Stage, StageName]] = {
-    "image_embedding": StageName(
-        "image embedding",
-        "in the picture itself, before any memory is used",
-        "camera, light, resolution or frame rate",
-        "no setting of the tracker brings back what the camera does not deliver",
-    ),
-    "memory_conditioned": StageName(
-        "memory conditioned",
-        "where the picture is compared with memory",
-        "the memory policy (such as --policy gated)",
-        "the picture still shows the object, memory no longer leads to it",
-    ),
-    "prompt_attended": StageName(
-        "prompt attended",
-        "where the mask is decoded",
-        "the prompt: another one, or more clicks",
-        "the object is represented up to there, and the mask is drawn wrongly from it",
-    ),
-    "object_pointer": StageName(
-        "object pointer",
-        "where the object is summed up for later frames",
-        "what is written to memory (such as --policy gated)",
-        "a wrong summary misleads the frames after it",
-    ),
-    "memory_features": StageName(
-        "memory features",
-        "where the frame is written to memory",
-        "what is written to memory (such as --policy gated)",
-        "a wrong memory misleads the frames after it",
-    ),
-}
+SHORT_NAMES: Final[dict[Stage, str]] = {stage: stage.replace("_", " ") for stage in STAGES}
+"""Two words, for axes."""
 
 OUTCOME_WORDS: Final = {
     "hit": "followed",
@@ -99,7 +50,9 @@ def count(number: int, noun: str) -> str:
     """ "1 frame", "2 frames"."""
     if number == 1:
         return f"1 {noun}"
-    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+    if noun.endswith("y"):
+        return f"{number} {noun[:-1]}ies"
+    return f"{number} {noun}{'es' if noun.endswith(('s', 'ch')) else 's'}"
 
 
 def sentence(text: str) -> str:

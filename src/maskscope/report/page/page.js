@@ -15,6 +15,18 @@
     return Plotly.newPlot(plot, content.data, content.layout, settings);
   }
 
+  // A picture by itself, as large as the window.
+  var viewer = document.getElementById("viewer");
+  document.addEventListener("click", function (event) {
+    var picture = event.target;
+    if (picture.tagName !== "IMG" || !viewer.showModal) { return; }
+    if (viewer.open) { viewer.close(); return; }
+    viewer.replaceChildren(picture.cloneNode(), document.createElement("p"));
+    viewer.querySelector("p").textContent = picture.title;
+    viewer.showModal();
+  });
+  viewer.addEventListener("click", function (event) { if (event.target === viewer) { viewer.close(); } });
+
   // On paper there is no window to fit into.
   window.addEventListener("beforeprint", function () {
     plots.forEach(function (plot) { Plotly.relayout(plot, { width: PAPER_PX, autosize: false }); });

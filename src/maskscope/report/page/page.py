@@ -166,4 +166,4 @@ def _missing(sections: Sequence[Section], notes: Sequence[str]) -> str:
     items += [f"<li>{escape(note)}</li>" for note in notes]
     if not items:
         return ""
-    return f'<section id="missing"><h2>What this page cannot show</h2><ul>{"".join(items)}</ul></section>'
+    return f'<section id="missing"><h2>Limits of this page</h2><ul>{"".join(items)}</ul></section>'

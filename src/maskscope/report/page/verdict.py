@@ -10,8 +10,9 @@ from typing import Final, Literal
 from maskscope.evaluate.robustness import BREAKING_RETENTION
 from maskscope.evaluate.statistics import Interval
 from maskscope.records import Record
+from maskscope.remedies import REMEDIES
 from maskscope.report.page.intervals import mean_of, retention_of, share_of
-from maskscope.report.page.names import LOST, STAGE_NAMES, count, listed, percent, sentence, with_ends
+from maskscope.report.page.names import LOST, SHORT_NAMES, count, listed, percent, sentence
 from maskscope.report.page.rows import CLEAN, Condition, Rows, condition_of, of_frames
 from maskscope.report.page.section import Evidence
 from maskscope.stages import STAGES, Stage
@@ -150,15 +151,16 @@ def paragraph(evidence: Evidence, findings: Sequence[Finding]) -> list[str]:
         return [
             f"The records of {where} hold no scores of masks, so nothing can be said of what holds and what breaks."
         ]
-    said = [] if clean is None or clean.score is None else [_of_clean(clean, where, facts.truth)]
+    annotated = facts.truth == "annotated"
+    said = [_of_clean(clean, where)] if annotated and clean is not None and clean.score is not None else []
     groups = {level: [each for each in disturbed if each.level == level] for level in ("holds", "weakens", "breaks")}
     phrases = {
-        "holds": "It holds under {}.",
-        "weakens": "It weakens under {}.",
-        "breaks": "It breaks under {}.",
+        "holds": "Tracking holds under {}.",
+        "weakens": "It weakens under {}." if groups["holds"] else "Tracking weakens under {}.",
+        "breaks": "It breaks under {}." if groups["holds"] or groups["weakens"] else "Tracking breaks under {}.",
     }
     said += [
-        phrases[level].format(listed([_with_share(each, level) for each in _worst_first(group)]))
+        phrases[level].format(listed([_with_share(each, level, not i) for i, each in enumerate(_worst_first(group))]))
         for level, group in groups.items()
         if group
     ]
@@ -166,6 +168,11 @@ def paragraph(evidence: Evidence, findings: Sequence[Finding]) -> list[str]:
         said.append(f"Nothing was scored under {listed([str(each.condition) for each in unknown])}.")
     if first := _first_loss(disturbed, facts.fps):
         said.append(first)
+    if not annotated:
+        said.append(
+            f"There are no true masks of {where}: all is compared with the undisturbed run's own, so this says what a "
+            f"condition changes, not how right the masks are."
+        )
     return [*said, advice(findings)]
 
 
@@ -191,39 +198,42 @@ def advice(findings: Sequence[Finding]) -> str:
             f"({count(total, 'frame')}): the evidence below does not single one out, so do not buy anything on it."
         )
     stage, frames = weight.most_common(1)[0]
-    name = STAGE_NAMES[stage]
-    sure = [loss.confidence for loss in losses if loss.stage == stage and loss.confidence is not None]
+    blamed = [loss for loss in losses if loss.stage == stage]
+    sure = [loss.confidence for loss in blamed if loss.confidence is not None]
     confidence = f", with a confidence of {percent(sum(sure) / len(sure))}" if sure else ""
-    part = f"All {total}" if frames == total else f"{frames} of {total}"
-    return (
-        f"Change first: {name.change}. {part} lost frames are lost {name.plain} "
-        f"(stage: {name.short}{confidence}), and {name.because}."
-    )
+    remedy, traced = REMEDIES[stage], sum(weight.values())
+    of = f"{SHORT_NAMES[stage]}{confidence}"
+    under = listed([str(each) for each in dict.fromkeys(loss.condition for loss in blamed)])
+    part = f"{f'All {total}' if frames == total else f'{frames} of {total}'} lost frames (under {under}) are"
+    rest = f" For the other {total - traced}{', most of them,' if 2 * traced < total else ''} no stage can be named."
+    rest = rest if traced < total else ""
+    return f"Change first: {remedy.change}. {part} lost {remedy.where} (stage: {of}), and {remedy.because}.{rest}"
 
 
-def _of_clean(clean: Finding, where: str, truth: str) -> str:
+def _of_clean(clean: Finding, where: str) -> str:
     assert clean.score is not None
-    if truth != "annotated":
-        begin = (
-            f"There are no annotations of {where}: masks are compared with those of the undisturbed run, so what "
-            f"follows says how much a condition changes, not how right the masks are"
-        )
-        return f"{begin}."
+    overlap = f"its masks overlap the true ones by {percent(clean.score.estimate)}{_ends(clean.score)}"
     if clean.losses:
         lost = sum(loss.frames for loss in clean.losses)
-        return (
-            f"Even as filmed, the object is lost on {count(lost, 'frame')} of {where} "
-            f"(overlap with the truth {with_ends(clean.score)} of 1)."
-        )
-    follows = "The tracker follows the object" if clean.level == "holds" else "The tracker follows the object poorly"
-    return f"{follows} through {where} as filmed (overlap with the truth {with_ends(clean.score)} of 1)."
+        return f"Even as filmed, the object is lost on {count(lost, 'frame')} of {where} ({overlap})."
+    how = "" if clean.level == "holds" else " poorly"
+    return f"The tracker follows the object{how} through {where} as filmed ({overlap})."
 
 
-def _with_share(finding: Finding, level: str) -> str:
+def _ends(interval: Interval) -> str:
+    """Of a share, in percent; nothing where they say nothing."""
+    if interval.low == interval.high:
+        return ""
+    return f", 95 % interval {percent(interval.low)} to {percent(interval.high)}"
+
+
+def _with_share(finding: Finding, level: str, first: bool) -> str:
     if finding.retention is None or level == "holds":
         return str(finding.condition)
+    if finding.retention.estimate >= HOLDING_RETENTION:
+        return f"{finding.condition} (the object is lost more often than as filmed)"
     left = percent(finding.retention.estimate)
-    return f"{finding.condition}, where {left} of the score is left"
+    return f"{finding.condition} ({left}{' of the overlap is left' if first else ''})"
 
 
 def _worst_first(group: Sequence[Finding]) -> list[Finding]:
@@ -243,7 +253,7 @@ def _first_loss(disturbed: Sequence[Finding], fps: float | None) -> str:
         + (f" ({first.frame / fps:.1f}\N{NO-BREAK SPACE}s)" if fps else "")
     )
     return sentence(
-        f"most frames are lost under {worst.condition}: {lost} in {count(len(worst.losses), 'loss')}, "
+        f"most frames are lost under {worst.condition}: {lost}, in {count(len(worst.losses), 'stretch')}, "
         f"the first at {at}."
     )
 

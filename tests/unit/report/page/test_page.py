@@ -19,7 +19,7 @@ from maskscope.errors import RecordError
 from maskscope.records import Record, write_records
 from maskscope.report.page.diagnosis import Facts, Picture, open_diagnosis
 from maskscope.report.page.intervals import mean_of, retention_of
-from maskscope.report.page.names import STAGE_NAMES, count, listed
+from maskscope.report.page.names import SHORT_NAMES, count, listed
 from maskscope.report.page.page import SECTIONS, build_page
 from maskscope.report.page.section import Evidence
 from maskscope.report.page.verdict import findings_of, paragraph
@@ -93,7 +93,7 @@ def test_what_is_not_measured_is_left_out_and_said(tmp_path: Path) -> None:
     scores = [Record(run="r", clip="a", metric="j", frame=t, object=1, value=0.9) for t in range(30)]
     write_records(scores, tmp_path / "records.parquet")
     page = build_page(open_diagnosis(tmp_path))
-    assert "What this page cannot show" in page
+    assert "Limits of this page" in page
     assert "Attention was not measured" in page
     assert "No pictures were kept" in page
     assert "Nothing needs to be changed" in page
@@ -145,7 +145,7 @@ def test_intervals() -> None:
 
 
 def test_words() -> None:
-    assert set(STAGE_NAMES) == set(STAGES)
+    assert set(SHORT_NAMES) == set(STAGES)
     assert [listed(["a", "b", "c"][:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
     assert [count(n, noun) for n, noun in ((1, "loss"), (2, "loss"), (3, "clip"))] == ["1 loss", "2 losses", "3 clips"]
 

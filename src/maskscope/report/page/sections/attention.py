@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from math import log10
 from typing import Final
 
 from maskscope.evaluate.statistics import Interval
-from maskscope.report.page.charts import Chart, cells, dots, new_figure, shifts
+from maskscope.report.page.charts import DECIMALS, Chart, cells, dots, new_figure, shifts
 from maskscope.report.page.intervals import mean_of
 from maskscope.report.page.names import colour_of, sentence
 from maskscope.report.page.rows import Condition
 from maskscope.report.page.section import Evidence, Section
 
 _PREFIX: Final = "attention_enrichment."
-_DECIMALS: Final = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 
 
 def section(evidence: Evidence) -> Section:
@@ -27,6 +27,7 @@ def section(evidence: Evidence) -> Section:
     if not slots:
         return Section(anchor, heading, question, missing="Attention was not measured (metric attention_enrichment).")
     figure, at, table = new_figure(420), list(range(len(slots))), []
+    drawn: list[Interval] = []
     found: dict[Condition, list[Interval | None]] = {}
     for region, symbol in (("object", "circle"), ("background", "x")):
         for condition, shift in zip(evidence.conditions, shifts(len(evidence.conditions), 0.36), strict=True):
@@ -38,6 +39,7 @@ def section(evidence: Evidence) -> Section:
                 continue
             if region == "object":
                 found[condition] = values
+            drawn += [value for value in values if value is not None]
             name = str(condition) if region == "object" else f"{condition}, background"
             colour = colour_of(evidence.index(condition))
             dots(
@@ -54,7 +56,11 @@ def section(evidence: Evidence) -> Section:
         range=[-0.5, len(slots) - 0.5],
     )  # fmt: skip
     figure.update_yaxes(
-        title="times the uniform share", type="log", tickvals=_DECIMALS, ticktext=[f"{value:g}" for value in _DECIMALS]
+        title="times the uniform share",
+        type="log",
+        tickvals=DECIMALS,
+        ticktext=[f"{value:g}" for value in DECIMALS],
+        range=_log_range(drawn),
     )
     note = (
         "How much more attention the object's cells of a memory (crosses: of its background, as filmed) get than if "
@@ -63,6 +69,13 @@ def section(evidence: Evidence) -> Section:
     )
     header = ("condition", "memory", "on", "times the uniform share", "low", "high")
     return Section(anchor, heading, question, [Chart(_title(slots, found), figure, note, header, table)])
+
+
+def _log_range(drawn: list[Interval]) -> tuple[float, float]:
+    """Of an axis that shows all dots; whiskers that reach nearly to 0 leave it."""
+    low = min((max(v.low, 0.2 * v.estimate, 1e-3) for v in drawn if v.estimate > 0), default=0.1)
+    high = max((v.high for v in drawn), default=10.0)
+    return log10(min(low, 0.5)) - 0.1, log10(max(high, 2.0)) + 0.1
 
 
 def _title(slots: list[str], found: dict[Condition, list[Interval | None]]) -> str:
@@ -74,7 +87,7 @@ def _title(slots: list[str], found: dict[Condition, list[Interval | None]]) -> s
         key=lambda pair: pair[1].estimate,
     )
     begin = f"{sentence(str(condition))}, the object looks most at {_the(best)}"
-    begin += f": {value.estimate:.1f} times the uniform share"
+    begin += f": {value.estimate:.{0 if value.estimate >= 10 else 1}f} times the uniform share"
     for other, others in found.items():
         now = [(slot, v) for slot, v in zip(slots, others, strict=True) if v is not None]
         if other != condition and now:
@@ -87,14 +100,14 @@ def _title(slots: list[str], found: dict[Condition, list[Interval | None]]) -> s
 def _the(slot: str) -> str:
     if slot == "pointers":
         return "the object pointers"
-    return "its prompted frame" if slot == "prompted" else f"the memory {_words(slot)}"
+    return "its prompted frame" if slot == "prompted" else f"the memory of {_words(slot)}"
 
 
 def _words(slot: str) -> str:
     if not slot.startswith("recent_"):
         return slot
     back = slot.removeprefix("recent_")
-    return f"{back} back"
+    return f"{back} {'frame' if back == '1' else 'frames'} back"
 
 
 def _tick(slot: str) -> str:

@@ -10,24 +10,27 @@ from maskscope.extras import load_extra
 from maskscope.records import Record
 from maskscope.report.page.charts import Chart, broken, cells, new_figure
 from maskscope.report.page.intervals import mean_of
-from maskscope.report.page.names import STAGE_NAMES, percent
+from maskscope.report.page.names import SHORT_NAMES, percent
 from maskscope.report.page.rows import Condition, Place, of_frames
 from maskscope.report.page.section import Evidence, Section
+from maskscope.report.page.sections import ablation
 from maskscope.stages import STAGES
 
 _KINDS: Final = (
     (
         "recovered_j",
-        "Clean activation into the disturbed run: share of the lost overlap that comes back",
+        "Put right, one position at a time",
         "share that comes back",
+        "The activation of the run as filmed is put into the disturbed run at one position, and the tracker goes on. "
         "1 brings all of the lost overlap back, 0 nothing; below 0 the patch does harm. A patch repairs what was "
         "lost at its position or before it, so the earliest position with a high share is the one to look at.",
     ),
     (
         "carried_j",
-        "Disturbed activation into the clean run: share of the loss that the position carries over",
+        "The reverse, one disturbed position at a time in the run as filmed",
         "share carried over",
-        "The reverse: 1 means that this position alone makes the clean run as bad as the disturbed one.",
+        "The disturbed activation is put into the run as filmed: 1 means that this position alone makes it as bad as "
+        "the disturbed one.",
     ),
 )
 
@@ -38,6 +41,8 @@ def section(evidence: Evidence) -> Section:
     for metric, what, unit, note in _KINDS:
         if any(row.stage is not None for row in evidence.rows.of(metric)):
             parts.append(_matrix(evidence, metric, what, unit, note))
+    if (taken_away := ablation.chart(evidence)) is not None:
+        parts.append(taken_away)
     missing = "" if parts else "No activation was exchanged between the runs (metric recovered_j)."
     return Section("blame", "Blame by intervention", "Which stage, put right, brings the object back?", parts, missing)
 
@@ -76,12 +81,12 @@ def _matrix(evidence: Evidence, metric: str, what: str, unit: str, note: str) ->
         for x, value in enumerate(values):
             _write(figure, x, y, value, rows.at(metric, condition, Place(STAGES[x])))
     figure.update_xaxes(
-        tickvals=list(range(len(STAGES))), ticktext=[broken(STAGE_NAMES[stage].short) for stage in STAGES], side="top",
+        tickvals=list(range(len(STAGES))), ticktext=[broken(SHORT_NAMES[stage]) for stage in STAGES], side="top",
         range=[-0.5, len(STAGES) - 0.5], showgrid=False, tickangle=0, tickfont={"size": 11},
     )  # fmt: skip
     figure.update_yaxes(visible=False, range=[len(shown) - 0.45, -0.75])
     table = [
-        [str(condition), STAGE_NAMES[stage].short, *cells(value)]
+        [str(condition), SHORT_NAMES[stage], *cells(value)]
         for condition, values in found.items()
         for stage, value in zip(STAGES, values, strict=True)
     ]
@@ -114,10 +119,15 @@ def _write(figure: Any, x: int, y: int, value: Interval | None, rows: list[Recor
         ends = (
             ""
             if value.low == value.high
-            else f"<br><span style='font-size:9px'>{value.low:.2f} to {value.high:.2f}</span>"
+            else f"<br><span style='font-size:10px'>{_two(value.low)} to {_two(value.high)}</span>"
         )
-        text, colour = f"<b>{value.estimate:.2f}</b>{ends}", "white" if value.estimate > 0.55 else "#2e3440"
+        text, colour = f"<b>{_two(value.estimate)}</b>{ends}", "white" if value.estimate > 0.55 else "#2e3440"
     figure.add_annotation(x=x, y=y, text=text, showarrow=False, font={"size": 12, "color": colour}, align="center")
+
+
+def _two(value: float) -> str:
+    """Two digits, and no minus before zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _title(metric: str, what: str, found: dict[Condition, list[Interval | None]]) -> str:
@@ -131,4 +141,5 @@ def _title(metric: str, what: str, found: dict[Condition, list[Interval | None]]
         return f"{what}: nothing could be told"
     share, condition, stage = max(best, key=lambda each: each[0])
     verb = "brings back" if metric == "recovered_j" else "carries over"
-    return f"{what}; {STAGE_NAMES[stage].short} {verb} most, {percent(share)} under {condition}"
+    lost = "lost overlap" if metric == "recovered_j" else "loss"
+    return f"{what}: {SHORT_NAMES[stage]} {verb} most, {percent(share)} of the {lost} under {condition}"

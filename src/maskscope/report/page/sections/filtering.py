@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from maskscope.evaluate.statistics import Interval
-from maskscope.report.page.charts import Chart, broken, cells, dots, new_figure, panels, shifts
-from maskscope.report.page.intervals import mean_of
-from maskscope.report.page.names import STAGE_NAMES, colour_of, listed, with_ends
+from maskscope.report.page.charts import DECIMALS, Chart, broken, cells, dots, new_figure, panels, shifts
+from maskscope.report.page.intervals import geometric_mean_of, mean_of
+from maskscope.report.page.names import SHORT_NAMES, colour_of, listed, with_ends
 from maskscope.report.page.rows import Condition, Place
 from maskscope.report.page.section import Evidence, Section
 
@@ -42,12 +43,12 @@ def _distances(evidence: Evidence, places: Sequence[Place]) -> Chart:
             colour = colour_of(evidence.index(condition))
             dots(figure, at, values, name=str(condition), colour=colour, shift=shift, row=number, legend=number == 1)
             table += [
-                [str(condition), region, STAGE_NAMES[place.stage].short, *cells(value)]
+                [str(condition), region, SHORT_NAMES[place.stage], *cells(value)]
                 for place, value in zip(places, values, strict=True)
             ]
         figure.update_yaxes(title_text="distance, in frame steps", rangemode="tozero", row=number, col=1)
         figure.add_hline(y=1, line={"color": "#9aa3b2", "dash": "dot"}, row=number, col=1)
-    figure.update_xaxes(tickvals=at, ticktext=[broken(STAGE_NAMES[place.stage].short) for place in places])
+    figure.update_xaxes(tickvals=at, ticktext=[broken(SHORT_NAMES[place.stage]) for place in places], tickangle=0)
     figure.update_xaxes(title_text="position", row=2, col=1)
     figure.update_layout(margin={"t": 60}, legend={"y": 1.06})
     note = (
@@ -81,13 +82,13 @@ def _ratios(evidence: Evidence, places: Sequence[Place]) -> Chart:
     at, table = list(range(len(places))), []
     strongest: tuple[float, str] | None = None
     for condition, shift in zip(shown, shifts(len(shown)), strict=True):
-        values = [mean_of(rows.at(RATIO, condition, place)) for place in places]
+        values = [geometric_mean_of(rows.at(RATIO, condition, place)) for place in places]
         colour = colour_of(evidence.index(condition))
         dots(figure, at, values, name=str(condition), colour=colour, shift=shift, line=False)
         for place, value in zip(places, values, strict=True):
             if value is None:
                 continue
-            short = STAGE_NAMES[place.stage].short
+            short = SHORT_NAMES[place.stage]
             table.append([str(condition), short, *cells(value)])
             if value.high < 1 and (strongest is None or value.estimate < strongest[0]):
                 strongest = (
@@ -96,18 +97,20 @@ def _ratios(evidence: Evidence, places: Sequence[Place]) -> Chart:
                 )
     figure.add_hline(y=1, line={"color": INK_LINE, "dash": "dash", "width": 1})
     figure.update_xaxes(
-        tickvals=at, ticktext=[broken(STAGE_NAMES[place.stage].short) for place in places], title="position",
+        tickvals=at, ticktext=[broken(SHORT_NAMES[place.stage]) for place in places], title="position",
         range=[-0.5, len(places) - 0.5],
     )  # fmt: skip
-    figure.update_yaxes(title="distance after / before", rangemode="tozero")
+    figure.update_yaxes(
+        title="distance after / before", type="log", tickvals=DECIMALS, ticktext=[f"{value:g}" for value in DECIMALS]
+    )
     title = (
         f"Of the disturbance that reaches it, {strongest[1]}" if strongest else "No stage clearly filters a disturbance"
     )
     note = (
         "The distance on the object at a position over that at the position it is fed from: below 1 the stage filters, "
-        "above 1 it amplifies."
+        "above 1 it amplifies. Geometric means over frames."
     )
     return Chart(title, figure, note, ("condition", "position", "ratio", "low", "high"), table)
 
 
-INK_LINE = "#4c566a"
+INK_LINE: Final = "#4c566a"

@@ -7,7 +7,7 @@ from collections import defaultdict
 from maskscope.extras import load_extra
 from maskscope.report.page.charts import Chart, cells, panels
 from maskscope.report.page.intervals import mean_of
-from maskscope.report.page.names import STAGE_NAMES, colour_of, sentence
+from maskscope.report.page.names import SHORT_NAMES, colour_of, sentence
 from maskscope.report.page.rows import Condition, Place
 from maskscope.report.page.section import Evidence, Section
 
@@ -23,7 +23,7 @@ def section(evidence: Evidence) -> Section:
         return Section(anchor, heading, question, missing=f"The distance was not measured (metric {METRIC}).")
     graph = load_extra("plotly.graph_objects", "report", "pages")
     clip = next(row.clip for row in rows.of(METRIC) if row.value is not None)
-    titles = [sentence(STAGE_NAMES[place.stage].short) for place in places]
+    titles = [sentence(SHORT_NAMES[place.stage]) for place in places]
     figure = panels(len(places), 130 * len(places) + 80, titles, vertical_spacing=0.28 / len(places))
     peak: tuple[float, int, Condition, Place] | None = None
     for number, place in enumerate(places, 1):
@@ -49,14 +49,14 @@ def section(evidence: Evidence) -> Section:
     figure.update_xaxes(title_text="frame", row=len(places), col=1)
     figure.update_layout(margin={"t": 62}, legend={"y": 1.0, "yref": "container", "yanchor": "top"})
     table = [
-        [str(condition), STAGE_NAMES[place.stage].short, *cells(mean_of(rows.at(METRIC, condition, place)))]
+        [str(condition), SHORT_NAMES[place.stage], *cells(mean_of(rows.at(METRIC, condition, place)))]
         for condition in evidence.conditions
         for place in places
     ]
     assert peak is not None
     title = (
         f"{clip} is farthest from memory on frame {peak[1]} {_under(peak[2])}: {peak[0]:.1f} deviations at "
-        f"{STAGE_NAMES[peak[3].stage].short}"
+        f"{SHORT_NAMES[peak[3].stage]}"
     )
     note = (
         "Regularised L2 distance of a frame to the frames last written to memory: 1 is as far as these are from each "

@@ -11,7 +11,9 @@ from typing import Final
 
 from maskscope.report.page.charts import Chart
 from maskscope.report.page.diagnosis import PANELS, Picture
-from maskscope.report.page.names import STAGE_NAMES, count, sentence
+from maskscope.report.page.names import SHORT_NAMES, count, sentence
+from maskscope.report.page.names import listed as listed_words
+from maskscope.report.page.poster import poster
 from maskscope.report.page.rows import Condition
 from maskscope.report.page.section import Evidence, Section
 from maskscope.report.page.verdict import losses_of
@@ -22,7 +24,7 @@ MOST_VIDEO_BYTES: Final = 48 << 20
 _PANEL_NAMES: Final[dict[str, str]] = {
     "input": "frame",
     "mask": "mask",
-    **{str(stage): STAGE_NAMES[stage].short for stage in STAGES},
+    **{str(stage): SHORT_NAMES[stage] for stage in STAGES},
     "object_pointer": "pointer map",
 }
 
@@ -40,10 +42,11 @@ def strips(evidence: Evidence) -> Section:
     if not parts:
         missing = f"{_why_none(pictures)} (pictures of the kind panel)."
         return Section(anchor, heading, question, missing=missing)
-    parts.append(
+    parts.insert(
+        0,
         "<p class='note'>Colours are the three main directions in which a position's features vary on the clean clip, "
         "fitted once: equal colours are equal features within a column, not between columns. The pointer map shows "
-        "where the object's pointer acts.</p>"
+        "on the darkened frame where the object's pointer acts. Press a picture to see it larger.</p>",
     )
     return Section(anchor, heading, question, parts)
 
@@ -62,8 +65,10 @@ def overlays(evidence: Evidence) -> Section:
         size = path.stat().st_size
         if size <= left:
             left -= size
+            address = poster(path, _first_loss(evidence, each))
+            still = f' poster="{address}"' if address else ""
             source = f'src="data:video/mp4;base64,{b64encode(path.read_bytes()).decode()}"'
-            body = f'<video controls muted loop playsinline preload="metadata" {source}></video>'
+            body = f'<video controls muted loop playsinline preload="none"{still} {source}></video>'
         else:
             body = f'<p>The video is too large for this page: <a href="{escape(each.file)}">{escape(each.file)}</a></p>'
         parts.append(f"<figure><h3>{escape(title)}</h3>{body}</figure>")
@@ -85,35 +90,68 @@ def _strip(evidence: Evidence, clip: str, frame: int, object_id: int | None, pic
     if not rows:
         return ""
     shown = sorted(rows, key=lambda condition: order.get(condition, len(order)))
-    body = "".join(
-        f"<h4>{escape(sentence(str(condition)))}</h4><div class='strip'>{_panels(evidence, rows[condition])}</div>"
-        for condition in shown
-    )
     which = "" if object_id is None else f", object {object_id}"
-    lost = [
-        str(loss.condition)
+    lost = {
+        loss.condition
         for loss in losses_of(evidence.rows)
         if loss.clip == clip
         and loss.frame <= frame < loss.frame + loss.frames
         and (object_id is None or loss.object in (None, object_id))
-        and loss.condition in rows
-    ]
-    says = f"the object is lost under {', '.join(lost)}" if lost else "the object is followed in every row"
-    return f"<figure><h3>{escape(clip)}, frame {frame}{which}: {escape(says)}</h3>{body}</figure>"
+    }
+    first = [each for each in shown if each.is_clean or each in lost] if lost & set(shown) else []
+    others = [each for each in shown if each not in first]
+    begin = f"{clip}, frame {frame}{which}"
+    if not first:
+        body = _rows(evidence, rows, others)
+        title = f"{begin}: the object is followed in every row"
+        return f'<details class="strips"><summary>{escape(title)}</summary><figure>{body}</figure></details>'
+    names = ", ".join(str(each) for each in first if not each.is_clean) or str(first[0])
+    body = _rows(evidence, rows, first)
+    if others:
+        which = listed_words([str(each) for each in others])
+        body += f"<details><summary>The same under {escape(which)}: followed</summary>"
+        body += f"{_rows(evidence, rows, others)}</details>"
+    return f"<figure><h3>{escape(begin)}: the object is lost under {escape(names)}</h3>{body}</figure>"
+
+
+def _rows(evidence: Evidence, rows: dict[Condition, dict[str, Picture]], shown: Sequence[Condition]) -> str:
+    """One above the other; on a wide screen the first alone names its panels."""
+    return "".join(
+        f"<h4>{escape(sentence(str(condition)))}</h4>"
+        f"<div class='strip{' later' if i else ''}'>{_panels(evidence, rows[condition])}</div>"
+        for i, condition in enumerate(shown)
+    )
 
 
 def _panels(evidence: Evidence, row: dict[str, Picture]) -> str:
     folder = evidence.diagnosis.folder
     return "".join(
-        f'<div><img src="{_png(folder / row[name].file)}" alt="{_PANEL_NAMES[name]}">'
+        f'<div><img src="{_png(folder / row[name].file)}" alt="{_PANEL_NAMES[name]}" '
+        f'title="{escape(_says(evidence, row[name]))}">'
         f"<span>{_PANEL_NAMES[name]}</span></div>"
         for name in PANELS
         if name in row
     )
 
 
+def _says(evidence: Evidence, picture: Picture) -> str:
+    condition = evidence.rows.known(Condition(picture.family, picture.severity))
+    return f"{_PANEL_NAMES[picture.panel]}, {picture.clip} {_under(condition)}, frame {picture.frame}"
+
+
+def _under(condition: Condition) -> str:
+    return str(condition) if condition.is_clean else f"under {condition}"
+
+
 def _png(path: Path) -> str:
     return f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"
+
+
+def _first_loss(evidence: Evidence, picture: Picture) -> int:
+    """Frame on which a video's object is lost, or its first."""
+    of = Condition(picture.family, picture.severity)
+    frames = [each.frame for each in losses_of(evidence.rows) if each.condition == of and each.clip == picture.clip]
+    return min(frames, default=0)
 
 
 def _video_title(evidence: Evidence, picture: Picture) -> str:

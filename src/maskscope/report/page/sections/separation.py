@@ -8,7 +8,7 @@ from typing import Any
 from maskscope.evaluate.statistics import Interval
 from maskscope.report.page.charts import Chart, broken, cells, dots, new_figure, shifts
 from maskscope.report.page.intervals import mean_of
-from maskscope.report.page.names import STAGE_NAMES, colour_of, sentence, with_ends
+from maskscope.report.page.names import SHORT_NAMES, colour_of, sentence, with_ends
 from maskscope.report.page.rows import CLEAN, Condition, Place
 from maskscope.report.page.section import Evidence, Section
 
@@ -41,12 +41,12 @@ def through_the_stages(evidence: Evidence) -> Section:
             whole: list[Interval | None] = [Interval(value.estimate, value.estimate, value.estimate)] * len(at)
             dots(figure, at, whole, name=name, colour="#8f98a8", dash=dash, symbol="line-ew")
     figure.update_xaxes(
-        tickvals=at, ticktext=[broken(STAGE_NAMES[place.stage].short) for place in places], title="position"
+        tickvals=at, ticktext=[broken(SHORT_NAMES[place.stage]) for place in places], title="position", tickangle=0
     )
     figure.update_yaxes(title="AUC, object against background")
     header = ("condition", "position", "AUC", "low", "high")
     table = [
-        [str(condition), STAGE_NAMES[place.stage].short, *cells(value)]
+        [str(condition), SHORT_NAMES[place.stage], *cells(value)]
         for condition, values in found.items()
         for place, value in zip(places, values, strict=True)
     ]
@@ -54,7 +54,7 @@ def through_the_stages(evidence: Evidence) -> Section:
         "AUC is the chance that a cell of the object scores above a cell of the background, by a linear read-out "
         "fitted on the prompted frame: 0.5 tells nothing apart, 1 everything. It means something only above place "
         "alone, colour alone and the control task (a region of the same shape elsewhere). The object pointer is one "
-        "vector and has no background."
+        "vector and has no background; memory features are made from the mask, so there it shows by construction."
     )
     return Section(anchor, heading, question, [Chart(_title(places, found), figure, note, header, table)])
 
@@ -74,7 +74,8 @@ def along_the_taps(evidence: Evidence) -> Section:
 
 
 def _onset_chart(evidence: Evidence, places: Sequence[Place]) -> Chart:
-    shown = [each for each in evidence.conditions if any(_intervals(evidence, each, places))]
+    inside = [place for place in places if place.tap]
+    shown = [each for each in evidence.conditions if any(_intervals(evidence, each, inside))]
     figure, table = _down_the_taps(evidence, METRIC, shown, places)
     figure.update_xaxes(title="AUC, object against background")
     onsets = evidence.rows.of("onset", CLEAN)
@@ -147,7 +148,7 @@ def _down_the_taps(
 def label_of(place: Place) -> str:
     """A tap's name in words, or the position's."""
     if not place.tap:
-        return STAGE_NAMES[place.stage].short
+        return SHORT_NAMES[place.stage]
     part, _, rest = place.tap.partition(".")
     words = {
         "trunk": "trunk",
@@ -167,9 +168,14 @@ def _intervals(evidence: Evidence, condition: Condition, places: Sequence[Place]
 
 def _title(places: Sequence[Place], found: dict[Condition, list[Interval | None]]) -> str:
     first, values = next(iter(found.items()))
+    telling = [place for place in places if place.stage != "memory_features"] or list(places)
+    found = {each: [v for p, v in zip(places, values, strict=True) if p in telling] for each, values in found.items()}
+    places, values = telling, found[first]
     known = [(place, value) for place, value in zip(places, values, strict=True) if value is not None]
+    if not known:
+        return "Separation of the object from its background, from position to position"
     best, highest = max(known, key=lambda pair: pair[1].estimate)
-    begin = f"{sentence(str(first))}, separation is highest at {STAGE_NAMES[best.stage].short}: {with_ends(highest)}"
+    begin = f"{sentence(str(first))}, separation is highest at {SHORT_NAMES[best.stage]}: {with_ends(highest)}"
     falls = [
         (value.estimate - other.estimate, condition, place)
         for condition, others in found.items()
@@ -182,4 +188,4 @@ def _title(places: Sequence[Place], found: dict[Condition, list[Interval | None]
     fall, condition, place = max(falls, key=lambda each: each[0])
     if fall <= 0:
         return f"{begin}; no condition lowers it anywhere"
-    return f"{begin}; it falls most under {condition}, by {fall:.2f} at {STAGE_NAMES[place.stage].short}"
+    return f"{begin}; it falls most under {condition}, by {fall:.2f} at {SHORT_NAMES[place.stage]}"
