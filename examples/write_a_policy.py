@@ -1,7 +1,4 @@
-"""A memory policy of one's own: write only frames on which the object was seen well, and read the latest of those.
-
-python examples/write_a_policy.py
-"""
+"""A memory policy of one's own: write only frames on which the object was seen well, and read the latest of those."""
 
 from dataclasses import dataclass
 
@@ -11,12 +8,12 @@ from maskscope.memory.bank import MemoryBank
 from maskscope.memory.policies import registry
 from maskscope.memory.policy import Moment, Outcome
 from maskscope.memory.ranked import RankedPolicy
-from maskscope.memory.settings import PolicyKind, check_range
+from maskscope.memory.settings import PolicyKind, ReadSettings, check_range
 from maskscope.model.config import MemoryConfig
 
 
 @dataclass(frozen=True)
-class PickySettings:
+class PickySettings(ReadSettings):
     """What a frame must have to be written.
 
     Attributes:
@@ -26,6 +23,7 @@ class PickySettings:
     least_iou: float = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_range(self, "least_iou", 0, 1)
 
 
@@ -41,7 +39,7 @@ class PickyPolicy(RankedPolicy):
         return outcome.visible and outcome.summary.predicted_iou >= self.settings.least_iou
 
 
-PICKY = PolicyKind("picky", "writes only frames on which the object was seen well", "here", PickyPolicy, PickySettings)
+PICKY = PolicyKind("picky", "writes frames on which the object was seen well", "here", PickyPolicy, PickySettings)
 
 
 def main() -> None:
