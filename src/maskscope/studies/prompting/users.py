@@ -93,21 +93,21 @@ def clicks_to_reach(
     needed: dict[tuple[int, float], int] = {}
     earlier: dict[int, list[Click]] = {i: [] for i in users}
     going = dict(users)
+    reached: dict[int, float] = {}
     for number in range(1, MOST_CLICKS + 1):
         tick()
         for i, said in say(following, 0, going, correct=number > 1, earlier=earlier).items():
             if said.answer is None:
                 del going[i]
                 continue
-            j = make.region(0, said.answer)
-            yield rows[i](metric=f"j_after_clicks_{number:02}", frame=0, value=j)
+            reached[i] = make.region(0, said.answer)
             for target in TARGETS:
-                if j >= target:
+                if reached[i] >= target:
                     needed.setdefault((i, target), number)
             if all((i, target) in needed for target in TARGETS):
                 del going[i]
-        if not going:
-            break
+        for i, j in reached.items():  # also of those who have stopped, or a mean would be of the hard ones alone
+            yield rows[i](metric=f"j_after_clicks_{number:02}", frame=0, value=j)
     for i, row in rows.items():
         for target in TARGETS:
             metric = f"noc@{target:.0%}".removesuffix("%")
