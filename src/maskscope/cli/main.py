@@ -18,6 +18,7 @@ from maskscope.cli import (
     models,
     observe,
     policies,
+    prompts,
     readiness,
     report,
     stress,
@@ -64,6 +65,7 @@ app.command("stress", help=stress.HELP)(stress.stress)
 app.command("diagnose", help=diagnose.HELP)(diagnose.diagnose)
 app.command("observe", help=observe.HELP)(observe.observe)
 app.command("readiness", help=readiness.HELP)(readiness.readiness)
+app.command("prompts", help=prompts.HELP)(prompts.prompts)
 app.command("report", help=report.HELP)(report.report)
 app.command("models")(models.models)
 app.command("policies")(policies.policies)
