@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,11 +16,28 @@ from maskscope.observe.patching import Activations
 from maskscope.stages import STAGES, Stage
 
 Kind = Literal["noise", "shift", "other clip"]
-STRENGTHS: Mapping[Kind, tuple[float, ...]] = {
+KINDS: tuple[Kind, ...] = ("noise", "shift", "other clip")
+_STRENGTHS: Mapping[Kind, tuple[float, ...]] = {
     "noise": (2.0, 4.0, 8.0),  # deviations of the activation itself
     "shift": (0.125, 0.25, 0.5),  # of the grid's width, or of a vector's length, all the way round
     "other clip": (0.5, 0.75, 1.0),  # share of the other clip's activation in the mixture
 }
+WRITTEN: frozenset[Stage] = frozenset({"object_pointer", "memory_features"})
+"""Positions that act only through what is read later: a few bad ones are outvoted by the others and by the prompted."""
+
+
+def strengths(stage: Stage, kind: Kind) -> tuple[float, ...]:
+    """To plant at a position; what is written needs twice the noise to be noticed."""
+    factor = 2 if kind == "noise" and stage in WRITTEN else 1
+    return tuple(factor * strength for strength in _STRENGTHS[kind])
+
+
+def frames_of(stage: Stage, rng: np.random.Generator) -> tuple[int, ...]:
+    """Frames for a fault: a short stretch; at what is written a long one from the prompted frame on."""
+    if stage in WRITTEN:
+        return tuple(range(int(rng.integers(8, 11))))
+    begin = int(rng.integers(3, 6))
+    return tuple(range(begin, begin + int(rng.integers(2, 5))))
 
 
 @dataclass(frozen=True)
