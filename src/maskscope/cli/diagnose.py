@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maskscope.cli.console import ProgressBar, stopping
+from maskscope.cli.diagnose_dataset import diagnose_all
 from maskscope.cli.observed_clip import (
     Boxes,
     Device,
@@ -20,19 +22,20 @@ from maskscope.cli.observed_clip import (
     Points,
     Policy,
     Precision,
-    Sequence_,
-    Source,
     folder_for,
     prompts_for,
     told_truth,
 )
 from maskscope.cli.options import PrecisionChoice, parse_size
+from maskscope.errors import SettingError
 
 if TYPE_CHECKING:
     from maskscope.studies.diagnose import DiagnoseSummary
 
-_TRIED, _RESULTS = "What is tried", "Results"
+_WHAT, _TRIED, _RESULTS, _MANY = "Which object", "What is tried", "Results", "Many clips"
 DEFAULT_FRAMES = 60
+DEFAULT_SEVERITY = 3
+_SEVERITIES = ("1", "2", "3", "4", "5")
 
 HELP = """
 Find out where in the model an object is lost, and what to do about it.
@@ -52,23 +55,52 @@ taken for true: that shows change, not correctness.
 
 Ctrl-C stops and leaves the records of what was computed.
 
+With --dataset every clip of a data set is diagnosed, each from its first true masks; the page then says what holds \
+over clips, with intervals, controls and counter-examples. Clips that are in DIR already are not computed again, and \
+one that fails stops no other.
+
 Examples:
 
 \b
   maskscope diagnose dog.mp4 --point 320,180
   maskscope diagnose dog.mp4 --mask first.png --families occlusion,speed --severity 5
   maskscope diagnose DAVIS --sequence dog --policy gated --out dog
+\b
+  maskscope diagnose --dataset DAVIS --severity 1,3,5 --jobs 2 --out davis
+  maskscope diagnose --dataset DAVIS --no-intervention --limit 5 --out quick
 """
 
 
 def diagnose(
-    source: Source,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CLIP]", help="Video file, folder of images, or data set (with --sequence).", show_default=False
+        ),
+    ] = None,
     point: Points = None,
     box: Boxes = None,
     mask: Mask = None,
     frame: FrameNumber = 0,
     masks: Masks = None,
-    sequence: Sequence_ = None,
+    sequence: Annotated[
+        str | None,
+        typer.Option("--sequence", metavar="NAME[,NAME]", help="Of a data set.", rich_help_panel=_WHAT),
+    ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="All clips of a data set, in a layout of `maskscope data summary`.",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="Only the first N clips.", rich_help_panel=_MANY)
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Processes, a clip in each.", rich_help_panel=_MANY)
+    ] = 1,
     families: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,7 +110,10 @@ def diagnose(
             rich_help_panel=_TRIED,
         ),
     ] = None,
-    severity: Annotated[int, typer.Option(metavar="1-5", min=1, max=5, help="How hard.", rich_help_panel=_TRIED)] = 3,
+    severity: Annotated[
+        list[str] | None,
+        typer.Option(metavar="1-5[,...]", help="How hard.", show_default="3", rich_help_panel=_TRIED),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the transformations.", rich_help_panel=_TRIED)] = 0,
     max_frames: Annotated[
         int,
@@ -109,16 +144,43 @@ def diagnose(
     from maskscope.studies.observe import ObserveOptions
     from maskscope.transforms.registry import family_names
 
-    clip = look_at(source, masks=masks, sequence=sequence, start=frame, max_frames=max_frames or None)
-    prompts = prompts_for(clip, point, box, mask)
-    named = tuple(word.strip() for text in families or () for word in text.split(",") if word.strip())
+    named = _words(families)
+    tried = family_names() if "all" in named else named or FAMILIES
+    severities = _severities(severity)
     observe = ObserveOptions(
         model=model, policy=policy, device=device, precision=precision.value, image_size=parse_size(image_size)
     )
+    if dataset is not None:
+        if source or point or box or mask or masks or frame:
+            raise SettingError("--dataset takes the masks of each clip", "leave out CLIP, prompts, --masks and --frame")
+        if overwrite:
+            raise SettingError(
+                "with --dataset a clip is computed again where anything has changed that decides it, and else not",
+                "leave --overwrite out, or name another folder with --out",
+            )
+        from maskscope.studies.diagnose_dataset import DatasetOptions
+
+        many = DatasetOptions(
+            observe=observe,
+            families=tried,
+            severities=severities,
+            seed=seed,
+            intervene=not no_intervention,
+            max_frames=max_frames or None,
+            sequences=_words([sequence] if sequence else None),
+            limit=limit,
+        )
+        diagnose_all(dataset, out, many, jobs)
+        return
+    if source is None:
+        raise SettingError("no clip is named", "give a video or a folder of images, or --dataset DIR for many clips")
+    if limit is not None or jobs > 1:
+        raise SettingError("--limit and --jobs are for many clips", "give --dataset DIR, or leave them out")
+    clip = look_at(source, masks=masks, sequence=sequence, start=frame, max_frames=max_frames or None)
+    prompts = prompts_for(clip, point, box, mask)
     options = DiagnoseOptions(
         observe=observe,
-        families=family_names() if "all" in named else named or FAMILIES,
-        severity=severity,
+        families=tuple(text if ":" in text else f"{text}:{number}" for text in tried for number in severities),
         seed=seed,
         intervene=not no_intervention,
     )
@@ -139,6 +201,17 @@ def diagnose(
     if not summary.finished:
         typer.echo(f"stopped; what came so far is in {summary.folder / 'records.parquet'}", err=True)
         raise typer.Exit(stop.exit_code)
+
+
+def _words(texts: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(word.strip() for text in texts or () for word in text.split(",") if word.strip())
+
+
+def _severities(texts: Sequence[str] | None) -> tuple[int, ...]:
+    words = _words(texts)
+    if not all(word in _SEVERITIES for word in words):
+        raise SettingError(f"--severity {','.join(words)} is no list of severities", "give 1 to 5, such as 1,3,5")
+    return tuple(sorted({int(word) for word in words})) or (DEFAULT_SEVERITY,)
 
 
 def _told(summary: DiagnoseSummary) -> str:
