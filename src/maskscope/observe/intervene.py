@@ -170,20 +170,15 @@ class Intervened:
         return cast(Tensor, self._replaced("memory_features", features))
 
     def lay_out_memory(
-        self,
-        spatial_bskhw: Tensor,
-        slots_bs: Sequence[Sequence[int]],
-        pointers_bpc: Tensor,
-        distances_bp: Tensor,
-        max_pointers: int | None = None,
+        self, spatial_bskhw: Tensor, slots_bs: Sequence[Sequence[int]], pointers_bpc: Tensor, *rest: Any, **more: Any
     ) -> MemoryTokens:
-        """As `SAM2.lay_out_memory`."""
+        """As `SAM2.lay_out_memory`; what is read may be replaced, how it is laid out is the model's own."""
         if self._reads is not None:
             prompted_slot = self._model.config.memory.num_frames - 1
             prompted = tuple(tuple(slot == prompted_slot for slot in slots) for slots in slots_bs)
             reads = self._put("reads", self._reads, MemoryReads(spatial_bskhw, prompted, pointers_bpc))
             spatial_bskhw, pointers_bpc = reads.spatial_bskhw, reads.pointers_bpc
-        return self._model.lay_out_memory(spatial_bskhw, slots_bs, pointers_bpc, distances_bp, max_pointers)
+        return self._model.lay_out_memory(spatial_bskhw, slots_bs, pointers_bpc, *rest, **more)
 
     # -- putting in place -----------------------------------------------------------------------------------------
 
