@@ -79,6 +79,8 @@ class Decision:
 
     def _advised(self, advice: Advice) -> str:
         values = {name: plain_number(value) for name, value in advice.values.items()}
+        if "frames" in advice.values:
+            values["seconds"] = plain_number(advice.values["frames"] / self.result.clip.fps)
         try:
             return self.say(f"advice.{advice.key}", **values)
         except KeyError:

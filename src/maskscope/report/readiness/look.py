@@ -27,7 +27,7 @@ def drawing(height: int, language: str, x_title: str, y_title: str) -> Any:
     figure = new_figure(height, hoverlabel={"font": {"family": family}})
     figure.update_layout(font={"family": family, "size": 12, "color": INK})
     figure.update_xaxes(title={"text": x_title})
-    figure.update_yaxes(title={"text": y_title})
+    figure.update_yaxes(title={"text": y_title}, exponentformat="none", separatethousands=True)
     return figure
 
 

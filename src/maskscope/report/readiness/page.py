@@ -68,6 +68,7 @@ def build_readiness_page(result: ReadinessResult, lang: str = "en") -> str:
         style=_own("page.css"),
         title=escape(say("page.title", clip=result.clip.name)),
         facts=escape(_facts(result, words)),
+        truth=escape(say("page.truth_given" if result.clip.truth == "given" else "page.truth_clean_run")),
         decision=escape(say("page.decision")),
         decided=Decision(result, words).html(),
         evidence=escape(say("page.evidence")),
@@ -102,8 +103,7 @@ def _facts(result: ReadinessResult, words: Saying) -> str:
         policies=say("page.list_separator").join(clip.policies),
     )
     assumed = f" · {say('page.fps_assumed')}" if clip.fps_assumed else ""
-    truth = say("page.truth_given" if clip.truth == "given" else "page.truth_clean_run")
-    return f"{facts}{assumed} · {truth}"
+    return f"{facts}{assumed}"
 
 
 def _made(result: ReadinessResult, words: Saying) -> str:

@@ -90,8 +90,8 @@ def _panel(figure: Any, row: int, measure: PictureMeasure) -> None:
     bottom, top = min(shown) - pad, max(shown) + pad
     bottom = max(bottom, 0.0) if min(shown) >= 0 else bottom
     figure.add_hrect(
-        y0=bottom if low is None else low, y1=top if high is None else high, fillcolor=BAND, line_width=0, row=row,
-        col=1,
+        y0=bottom if low is None else low, y1=top if high is None else high, fillcolor=BAND, line_width=0,
+        layer="below", row=row, col=1,
     )  # fmt: skip
     figure.add_trace(
         load_extra("plotly.graph_objects", "report", "pages").Scatter(

@@ -57,7 +57,9 @@ class Saying:
     def number(self, value: float, unit: str) -> str:
         """With its unit; shares in percent."""
         shown = 100 * value if unit == "share" else value
-        return self.say(f"unit.{unit}", value=plain_number(shown))
+        text = plain_number(shown)
+        one = f"unit_one.{unit}"
+        return self.say(one if text == "1" and one in self.say else f"unit.{unit}", value=text)
 
     def state(self, state: str) -> str:
         """Why there is no value, in the language's words where it has some."""
@@ -98,8 +100,9 @@ class Saying:
     def traced(self, figure: Figure) -> str:
         """HTML: the value, its interval and the metric it follows from."""
         interval = self.interval(figure)
+        value = escape(self.value(figure))
         return (
-            f"<b>{escape(self.value(figure))}</b>"
+            (f'<span class="quiet">{value}</span>' if figure.value is None else f"<b>{value}</b>")
             + (f' <span class="interval">({escape(interval)})</span>' if interval else "")
             + (f" <code>{escape(figure.metric)}</code>" if figure.metric else "")
         )

@@ -1,0 +1,194 @@
+"""The page of a readiness run, from a made-up result: both languages, all numbers traced, on screen and on paper."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import string
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from made_up_readiness import made_up_readiness, too_short
+from maskscope.errors import SettingError
+from maskscope.readiness.result import AXES, LANGUAGES, MEASURES, UNITS, Advice, Figure
+from maskscope.readiness.rules import RULES, START_SHORT
+from maskscope.report.readiness import build_readiness_page, write_readiness_page
+from maskscope.report.readiness.decision import Decision
+from maskscope.report.readiness.saying import FIGURE_KEYS, Saying, plain_number
+from maskscope.report.readiness.wording import wording
+
+pytest.importorskip("plotly", reason="pages need plotly: pip install 'maskscope[report]'")
+
+PLOTS = 7 + 2 + 2 + 1
+
+
+def own_part(page: str) -> str:
+    """Without the library of figures."""
+    return re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.S)
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def test_languages_have_the_same_keys_and_placeholders() -> None:
+    english, japanese = (wording(each).texts for each in LANGUAGES)
+    assert list(english) == list(japanese)
+    for key, text in english.items():
+        assert placeholders(text) == placeholders(japanese[key]), key
+        assert text.strip(), key
+        assert japanese[key].strip(), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_everything_a_result_may_say_has_words(language: str) -> None:
+    say = wording(language)
+    for kind, names in {"unit": UNITS, "axis": AXES, "axis_title": AXES, "measure": MEASURES}.items():
+        assert [name for name in names if f"{kind}.{name}" not in say] == []
+    assert [rule.id for rule in (*RULES, START_SHORT) if f"advice.{rule.id}" not in say] == []
+    assert [key for key in FIGURE_KEYS.values() if f"figure.{key}" not in say] == []
+
+
+def test_no_text_of_the_page_lies_outside_the_catalogue() -> None:
+    """The Japanese page holds English words only where they are names: of metrics, policies, models and commands."""
+    result = replace(made_up_readiness(), notes=())
+    page = build_readiness_page(result, "ja")
+    figures = "".join(re.findall(r'<script type="application/json".*?</script>', page, flags=re.S))
+    in_figures = [re.sub(r"%{.*?}", "", text) for text in re.findall(r'"(?:text|name)":"(.*?)"', figures)]
+    page = re.sub(r"<style>.*?</style>|<code>.*?</code>", "", own_part(page), flags=re.S)
+    shown = " ".join([re.sub(r"<[^>]+>", " ", page), *in_figures])
+    words = set(re.findall(r"[A-Za-z]{4,}", shown))
+    names = {word for figure in result.figures().values() for word in re.findall(r"[A-Za-z]{4,}", figure.metric)}
+    names |= {word for figure in result.figures().values() for word in re.findall(r"[A-Za-z]{4,}", figure.state)}
+    known = {"conveyor", "compact", "stock", "composite", "maskscope", "readiness", "point", "JPEG", "JavaScript"}
+    assert words - names - known - {"records", "parquet"} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_number_is_on_the_page_with_its_metric(language: str) -> None:
+    result = made_up_readiness()
+    page, words = build_readiness_page(result, language), Saying(wording(language))
+    ledger = page[page.index('<section id="ledger">') :]
+    rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>", ledger)
+    assert len(rows) == len(result.figures())
+    for (label, value, _, metric), (name, figure) in zip(rows, result.figures().items(), strict=True):
+        assert label != name, "every figure has a name in words"
+        assert value == words.value(figure)
+        assert metric == figure.metric
+
+
+def test_the_decision_says_what_the_result_says() -> None:
+    decision = Decision(made_up_readiness(), Saying(wording("en")))
+    sentences = [decision.sentence(sweep) for sweep in decision.result.sweeps]
+    assert sentences[1] == (
+        "Keep at least 20.8 frames/s; at 20 frames/s only 77 % of the accuracy is left. "
+        "There the object moves 0.15 of its size a frame."
+    )
+    assert sentences[2].startswith("The light may fall by 4.1 stops;")
+    assert "no harm up to 4 stops" in sentences[3]
+    plan = decision.plan()
+    assert (
+        "Opens when Frame rate: to spare is at least 1.5\N{MULTIPLICATION SIGN} (now 1.2\N{MULTIPLICATION SIGN})."
+        in plan
+    )
+    assert plan.index("advice-start_short") < plan.index("advice-lookalikes") < plan.index("advice-long_watch")
+    assert "7.2 s (180 frames)" in plan
+
+
+def test_what_could_not_be_tried_is_said() -> None:
+    page = build_readiness_page(too_short(), "en")
+    assert "The frame rate was not tried" in page
+    assert "nothing lower can be tried" in page
+    assert "Accuracy kept as frames are left out" not in page, "no curve of one point"
+
+
+def test_a_result_without_anything_to_start_says_so() -> None:
+    result = made_up_readiness()
+    waiting = Advice(rule="new_rule", key="new_rule", stage="wait", cites=("stock.horizon",), values={})
+    page = build_readiness_page(replace(result, plan=(waiting,), verdict="wait"), "en")
+    assert "Nothing can start yet" in page
+    assert "A rule without wording of its own applies: new_rule." in page
+
+
+def test_names_cannot_write_the_page() -> None:
+    result = made_up_readiness()
+    evil = "</script><script>alert(1)</script>"
+    page = build_readiness_page(replace(result, clip=replace(result.clip, name=evil), notes=(evil,)), "ja")
+    assert evil not in page
+
+
+def test_the_page_is_self_contained_and_the_same_again(tmp_path: Path) -> None:
+    path = write_readiness_page(made_up_readiness(), tmp_path / "readiness.html", "ja")
+    page = path.read_text(encoding="utf-8")
+    assert page == build_readiness_page(made_up_readiness(), "ja")
+    own = own_part(page)
+    assert '<html lang="ja">' in own
+    assert "Noto Sans CJK JP" in own
+    assert all(reference not in own for reference in ('src="http', 'href="http', "@import", "url("))
+
+
+def test_an_unknown_language_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"'fr'; choose en or ja"):
+        build_readiness_page(made_up_readiness(), "fr")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.1236, "0.124"), (5200.4, "5200"), (12.46, "12.5"), (3e-05, "0.00003"), (0.0, "0"), (-4, "-4")],
+)
+def test_numbers(value: float, text: str) -> None:
+    assert plain_number(value) == text
+
+
+def test_bounds_and_shares() -> None:
+    words = Saying(wording("en"))
+    assert words.value(Figure(name="a", value=0.5, unit="share", bound="at least")) == "at least 50 %"
+    assert words.value(Figure(name="a", value=1.0, unit="frames")) == "1 frame"
+    assert words.value(Figure(name="a", value=None, unit="frames", state="not seen")) == "not seen"
+
+
+def executable() -> str | None:
+    """A browser that was named or is on the path; playwright may have its own."""
+    names = (os.environ.get("CHROME", ""), "chromium", "chromium-browser", "google-chrome", "chrome")
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="no playwright to drive a browser (pip install playwright)")
+    flags = ["--no-sandbox", "--no-zygote", "--disable-gpu", "--disable-dev-shm-usage"]
+    with api.sync_playwright() as playwright:
+        try:
+            opened = playwright.chromium.launch(executable_path=executable(), args=flags)
+        except api.Error as error:
+            pytest.skip(f"no browser to look at the page with (set CHROME): {str(error).splitlines()[0]}")
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize(("language", "width"), [("en", 1280), ("ja", 390)])
+def test_it_looks_right_in_a_browser(browser: Any, tmp_path: Path, language: str, width: int) -> None:
+    path = write_readiness_page(made_up_readiness(), tmp_path / "page.html", language)
+    errors: list[str] = []
+    page = browser.new_page(viewport={"width": width, "height": 844}, offline=True)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-figures]", state="attached", timeout=60_000)
+    assert errors == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing to scroll sideways"
+    drawn = page.evaluate("[...document.querySelectorAll('.plot')].map(p => p.querySelector('.main-svg')?.clientWidth)")
+    assert len(drawn) == PLOTS
+    assert all(0 < each <= width for each in drawn)
+    titled = page.evaluate("document.querySelectorAll('.xtitle').length")
+    assert titled == PLOTS, "every figure names its axis"
+    if language == "en":
+        paper = page.pdf(prefer_css_page_size=True, print_background=True)
+        pages = len(re.findall(rb"/Type\s*/Page\b", paper))
+        assert paper.startswith(b"%PDF")
+        assert 4 <= pages <= 24
+    page.close()
