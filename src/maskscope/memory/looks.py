@@ -1,7 +1,7 @@
 """What an object looks like to the image encoder: its embedding averaged over a mask, and how alike two of these are.
 
 The embedding knows nothing of memory, so it is a second opinion on what memory led the decoder to. It is a weak one
-between objects of one kind and a strong one between an object and what is no object; see docs/policies.md.
+between objects of one kind and a strong one between an object and what is no object; see docs/policies/composite.md.
 """
 
 from __future__ import annotations

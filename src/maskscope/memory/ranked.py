@@ -29,6 +29,8 @@ def past(bank: MemoryBank, moment: Moment) -> list[int]:
 class RankedPolicy(StockPolicy):
     """SAM 2's reading with recent frames by rank; which frames are recent, or anchors, is for subclasses to say.
 
+    A policy whose `latest` has a mind that changes says with `wanted` all that it may come back to.
+
     Every method that is given `frames` gets indices of memories, newest first, and must answer from the newest frames
     that pass a test of their own: what newer frames have pushed out of the answer must not come back. Forgetting is
     lossless then.
@@ -41,6 +43,10 @@ class RankedPolicy(StockPolicy):
     def latest(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, count: int) -> list[int]:
         """At most `count` frames to read as recent ones, newest first; anchors are not among `frames`."""
         return list(islice(frames, count))
+
+    def wanted(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, count: int) -> Iterable[int]:
+        """Frames that `latest` may name from here on as long as no newer ones come."""
+        return self.latest(bank, frames, moment, count)
 
     def pointed(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, limit: int) -> list[PointerRead]:
         """Pointers to read, newest first, their distance by rank."""
@@ -74,7 +80,7 @@ class RankedPolicy(StockPolicy):
                 side = behind(bank.tracked, next_frame)
                 anchors = self.anchors(bank, side, next_frame)
                 others = [t for t in side if t not in anchors]
-                features.update(anchors, self.latest(bank, others, next_frame, self.config.num_frames - 1))
+                features.update(anchors, self.wanted(bank, others, next_frame, self.config.num_frames - 1))
                 frames.update(self.remembered(bank, side))
         frames |= features
         return Eviction(

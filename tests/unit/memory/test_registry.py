@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -199,3 +200,21 @@ def test_a_program_adds_its_own() -> None:
         registry.add(STOCK)
     with pytest.raises(SettingError, match="a name has letters"):
         registry.add(PolicyKind("a:b", "", "", BriefPolicy))
+
+
+def test_the_documented_example_is_the_example() -> None:
+    """The page shows a part of the program, letter by letter."""
+    root = Path(__file__).parents[3]
+    page = (root / "docs/policies.md").read_text(encoding="utf-8")
+    shown = page.partition("<!-- example: write_a_policy -->\n```python\n")[2].partition("```")[0]
+    program = (root / "examples/write_a_policy.py").read_text(encoding="utf-8")
+    assert shown
+    assert shown in program
+    assert len(program.splitlines()) < 60
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN)
+def test_every_policy_has_a_page_that_names_all_it_can_be_told(name: str) -> None:
+    page = (Path(__file__).parents[3] / f"docs/policies/{name}.md").read_text(encoding="utf-8")
+    missing = [setting.name for setting in registry.kind(name).describe() if f"`{setting.name}" not in page]
+    assert [each for each in missing if each != "thin"] == [], "thin has a section of its own"

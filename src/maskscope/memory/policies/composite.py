@@ -5,9 +5,11 @@ speaks of absence any more. So here
 - good frames are read by rank, as in `motion` and `paths`; the previous frame is read whatever it is, also if the
   object was absent, unless the scene has changed: absence is remembered for as long as it lasts, and no longer;
 - a frame that does not continue the scene (`gated`) is not read, unless the object was verified on it;
+- after an absence only sure frames are read, until the object is seen surely again: those just before it was lost hold
+  a part of it, or some of what came before it, and those of its return are no better;
 - anchors are kept from moments in which a look-alike was told apart (`distractor`);
 - a return is verified. After an absence or a change of scene a mask is believed only if what it holds looks, to the
-  image encoder, like the object did: like a prompted frame, an anchor or a good frame from before. The candidate is
+  image encoder, like the object did: like a prompted frame, an anchor or a sure frame from before. The candidate is
   then chosen by predicted IoU and likeness together. A little doubt of the model's is overruled the same way;
 - who is turned away that often is let in in the end: objects change while hidden, too.
 While the object is seen, nothing changes and there are no anchors, all this is SAM 2 bit for bit.
@@ -34,6 +36,8 @@ from maskscope.memory.settings import PolicyKind, check_range
 from maskscope.model.config import MemoryConfig
 
 GOOD: Final = "good"  # note, empty: the frame is read as a recent one
+SURE: Final = "sure"  # note, empty: it is read so also while the object is searched for
+SEARCH: Final = "search"  # note: (1,) frames for which the search goes on after this one
 AWAY: Final = "away"  # note, empty: absent in another scene, which says nothing about this one
 LIKENESS: Final = "likeness"  # note: (1,) of the look to those remembered then
 CLAIMS: Final = "claims"  # note: (1,) frames in a row on which the model saw the object and was not believed
@@ -45,9 +49,15 @@ class CompositeSettings(AnchorSettings, SceneSettings):
 
     Attributes:
         read_iou: predicted IoU above which a frame is read, as a fraction of what is usual for this object, 0..1.
-        min_iou: test 1 of an anchor, likewise: models differ in how sure they are of themselves.
+        min_iou: likewise of a sure frame and test 1 of an anchor: models differ in how sure they are of themselves.
+        sure_area: area of a sure frame is at least this share of what is usual for this object, 0..1.
+        search: frames. After an absence only sure frames are read until there is a new one, at most for so long; 0 is
+            not at all.
         absence: read the previous frame also if the object was absent on it.
         verify: likeness that a return must have, as a fraction of what is usual for this object, 0..1; 0 believes all.
+        part: likeness that is enough where the model sees the object and is fairly sure of the mask, likewise: what
+            shows of an object behind something shares its cells with that, and looks like both.
+        part_iou: predicted IoU above which it is fairly sure, as a fraction of what is usual for this object, 0..1.
         likeness_weight: of likeness against predicted IoU when the mask of a return is chosen, 0..1.
         doubt: object score logit above which a return is believed if it is verified; 0 never overrules the model.
         patience: frames. A return that the model claims on so many in a row is believed whatever it looks like.
@@ -58,18 +68,22 @@ class CompositeSettings(AnchorSettings, SceneSettings):
     cells: Cells = "median"
     read_iou: float = 0.7
     min_iou: float = 0.9
+    sure_area: float = 0.5
+    search: int = 24
     absence: bool = True
     verify: float = 0.82
+    part: float = 0.5
+    part_iou: float = 0.5
     likeness_weight: float = 0.5
     doubt: float = -1.0
     patience: int = 24
     gate: bool = True
 
     def __post_init__(self) -> None:
-        AnchorSettings.__post_init__(self)
-        SceneSettings.__post_init__(self)
-        for name in ("read_iou", "verify", "likeness_weight"):
+        super().__post_init__()  # of both
+        for name in ("read_iou", "sure_area", "verify", "part", "part_iou", "likeness_weight"):
             check_range(self, name, 0, 1)
+        check_range(self, "search", 0)
         check_range(self, "patience", 1)
         check_range(self, "doubt", -100, 0)
 
@@ -104,10 +118,13 @@ class CompositePolicy(RankedPolicy):
         found = looks(candidates.embedding_chw, candidates.mask_logits_mhw[chosen][None])
         if not found.any():
             return claimed
-        alike = float(likeness(found, self._known(bank, moment)))
-        if alike >= self.settings.verify * self._usual(bank, moment):
+        alike = float(likeness(found, self._known(bank, moment))) / self._usual(bank, moment)
+        if alike >= self.settings.verify:
             return True
-        return claimed and self._claims(bank, moment) >= self.settings.patience
+        fairly_sure = candidates.predicted_iou_m[chosen] > self.settings.part_iou * self._usual_iou(bank, moment)
+        if claimed and fairly_sure and alike >= self.settings.part:
+            return True
+        return claimed and self._counted(CLAIMS, bank, moment) >= self.settings.patience
 
     def _continues(self, candidates: Candidates, bank: MemoryBank, moment: Moment) -> bool:
         """The object was seen just before, and the scene goes on."""
@@ -124,26 +141,39 @@ class CompositePolicy(RankedPolicy):
         return verdict.changed and not verdict.known
 
     def _known(self, bank: MemoryBank, moment: Moment) -> Iterator[FrameMemory]:
-        """Frames whose look is believed: prompted ones, anchors, the latest good ones."""
+        """Frames whose look is believed: prompted ones, anchors, the latest sure ones."""
         frames = [t for t in past(bank, moment) if t in bank.tracked]
         anchors = newest_anchors(self.settings, bank, frames, moment)
-        good = islice((t for t in frames if t not in anchors and _has(bank, t, GOOD)), self.config.num_frames - 1)
+        sure = islice((t for t in frames if t not in anchors and _has(bank, t, SURE)), self.config.num_frames - 1)
         yield from bank.prompted.values()
-        yield from (bank.tracked[t] for t in (*anchors, *good))
+        yield from (bank.tracked[t] for t in (*anchors, *sure))
+
+    def _good(self, bank: MemoryBank, moment: Moment) -> list[FrameMemory]:
+        """The latest good frames, which say what is usual now."""
+        frames = (t for t in past(bank, moment) if _has(bank, t, GOOD))
+        return [bank.tracked[t] for t in islice(frames, self.config.num_frames - 1)]
 
     def _usual(self, bank: MemoryBank, moment: Moment) -> float:
         """How alike the object is to itself; 1 while only prompts are known."""
-        return median([float(m.notes[LIKENESS]) for m in self._known(bank, moment) if LIKENESS in m.notes] or [1.0])
+        known = [float(m.notes[LIKENESS]) for m in self._known(bank, moment) if LIKENESS in m.notes]
+        return max(median(known), 1e-3) if known else 1.0
 
     def _usual_iou(self, bank: MemoryBank, moment: Moment) -> float:
         """How sure the model is of the object's mask; 0 while only prompts are known, which it is not asked about."""
-        known = [m.summary.predicted_iou for m in self._known(bank, moment) if GOOD in m.notes]
-        return median(known) if known else 0.0
+        return median([m.summary.predicted_iou for m in self._good(bank, moment)] or [0.0])
 
-    def _claims(self, bank: MemoryBank, moment: Moment) -> int:
+    def _sure(self, outcome: Outcome, bank: MemoryBank, moment: Moment) -> bool:
+        """The mask is as good as usual, and not much smaller: none of the object is hidden."""
+        summary, settings = outcome.summary, self.settings
+        usual_area = median([m.summary.area_fraction for m in self._good(bank, moment)] or [0.0])
+        whole = summary.area_fraction >= settings.sure_area * usual_area
+        return whole and summary.predicted_iou > settings.min_iou * self._usual_iou(bank, moment)
+
+    def _counted(self, note: str, bank: MemoryBank, moment: Moment) -> int:
+        """A count that the previous frame has; 0 where it has none."""
         frames = past(bank, moment)
         previous = bank.get(frames[0]) if frames else None
-        return 0 if previous is None or CLAIMS not in previous.notes else int(previous.notes[CLAIMS])
+        return 0 if previous is None or note not in previous.notes else int(previous.notes[note])
 
     # -- what is remembered ---------------------------------------------------------------------------------------
 
@@ -151,8 +181,8 @@ class CompositePolicy(RankedPolicy):
         """Look and likeness of a seen object; whether the frame is good, an anchor, or of another scene."""
         seen, empty = outcome.candidates, torch.zeros(0)
         if not outcome.visible:
-            claims = self._claims(bank, moment) + 1 if seen.object_score_logit > 0 else 0
-            notes = {CLAIMS: torch.tensor([claims])}
+            claims = self._counted(CLAIMS, bank, moment) + 1 if seen.object_score_logit > 0 else 0
+            notes = {CLAIMS: torch.tensor([claims]), SEARCH: torch.tensor([self.settings.search])}
             return notes | {AWAY: empty} if self._changed(seen, bank, moment) else notes
         scene = self.watch.note(outcome, bank, moment) if self.settings.gate else {}
         look = looks(seen.embedding_chw, outcome.mask_logits_hw[None])
@@ -160,11 +190,15 @@ class CompositePolicy(RankedPolicy):
         if seen.prompted:
             return notes | scene
         alike = likeness(look, self._known(bank, moment))
-        usual_iou = self._usual_iou(bank, moment)
+        usual_iou, sure = self._usual_iou(bank, moment), self._sure(outcome, bank, moment)
+        searched = self._counted(SEARCH, bank, moment)
+        if searched > 1 and not sure:
+            notes[SEARCH] = torch.tensor([searched - 1])
         if outcome.summary.predicted_iou > self.settings.read_iou * usual_iou:
             notes |= {GOOD: empty, LIKENESS: alike} | scene
-            sure = float(alike) >= self.settings.verify * self._usual(bank, moment)
-            if sure and usual_iou and tells_apart(self.settings, outcome, bank, moment, usual_iou):
+            notes |= {SURE: empty} if sure else {}
+            alike_enough = float(alike) >= self.settings.verify * self._usual(bank, moment)
+            if alike_enough and usual_iou and tells_apart(self.settings, outcome, bank, moment, usual_iou):
                 notes[ANCHOR] = empty
         return notes
 
@@ -175,26 +209,36 @@ class CompositePolicy(RankedPolicy):
         return newest_anchors(self.settings, bank, frames, moment)
 
     def latest(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, count: int) -> list[int]:
-        """Good frames, and the previous one unless it shows another scene without the object."""
-        return list(islice(self._read(bank, frames), count))
+        """Good frames, or sure ones; and the previous one unless it shows another scene without the object."""
+        return list(islice(self._read(bank, frames, self._searching(bank, moment)), count))
+
+    def wanted(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, count: int) -> Iterable[int]:
+        """Those of both."""
+        return {t for searching in (False, True) for t in islice(self._read(bank, frames, searching), count)}
 
     def pointed(self, bank: MemoryBank, frames: Sequence[int], moment: Moment, limit: int) -> list[PointerRead]:
         """Of the same frames, by rank."""
-        return super().pointed(bank, list(islice(self._read(bank, frames), limit)), moment, limit)
+        read = self._read(bank, frames, self._searching(bank, moment))
+        return super().pointed(bank, list(islice(read, limit)), moment, limit)
 
     def remembered(self, bank: MemoryBank, frames: Sequence[int]) -> Iterable[int]:
         """Pointers, the window and looks of good frames, areas of all; and the frame before, whatever it is."""
-        good = (t for t in frames if _has(bank, t, GOOD))
-        seen = (t for t in frames if _has(bank, t, LOOK))
-        of_good = islice(good, max(self.config.max_pointers + self.settings.anchors, self.settings.window))
-        return [*frames[:1], *of_good, *islice(seen, self.settings.area_frames)]
+        count = max(self.config.max_pointers + self.settings.anchors, self.settings.window)
+        good = islice((t for t in frames if _has(bank, t, GOOD)), count)
+        sure = islice((t for t in frames if _has(bank, t, SURE)), count)
+        seen = islice((t for t in frames if _has(bank, t, LOOK)), self.settings.area_frames)
+        return [*frames[:1], *good, *sure, *seen]
 
-    def _read(self, bank: MemoryBank, frames: Sequence[int]) -> Iterator[int]:
+    def _searching(self, bank: MemoryBank, moment: Moment) -> bool:
+        """The object is away, or was and has not been seen surely since."""
+        return self._counted(SEARCH, bank, moment) > 0
+
+    def _read(self, bank: MemoryBank, frames: Sequence[int], searching: bool) -> Iterator[int]:
         for rank, t in enumerate(frames):
             memory = bank.get(t)
             if memory is None:
                 continue
-            good = memory.summary.prompted or GOOD in memory.notes
+            good = memory.summary.prompted or (SURE if searching else GOOD) in memory.notes
             absent = memory.summary.object_score_logit <= 0
             previous = rank == 0 and AWAY not in memory.notes and (self.settings.absence or not absent)
             if good or previous:
