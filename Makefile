@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: demo test lint clean
 
-demo: $(VENV)/.demo  ## track through the bundled clip and show how well
+demo: $(VENV)/.demo  ## track through the bundled clip, show how well, and where it would be lost
 	$(BIN)/maskscope demo --out demo-out --overwrite
 
 test: $(VENV)/.test  ## all tests

@@ -30,7 +30,7 @@ from maskscope.cli.options import PrecisionChoice, parse_size
 from maskscope.errors import SettingError
 
 if TYPE_CHECKING:
-    from maskscope.studies.diagnose import DiagnoseSummary
+    from maskscope.studies.diagnose import ConditionSummary, DiagnoseSummary
 
 _WHAT, _TRIED, _RESULTS, _MANY = "Which object", "What is tried", "Results", "Many clips"
 DEFAULT_FRAMES = 60
@@ -217,12 +217,18 @@ def _severities(texts: Sequence[str] | None) -> tuple[int, ...]:
 def _told(summary: DiagnoseSummary) -> str:
     lines = [told_truth(summary.annotated)]
     if summary.conditions:
-        lines.append(f"{'':<16} {'J':>6} {'losses':>6}  to blame")
-    for each in summary.conditions:
+        lines.append(conditions_table(summary.conditions))
+    lines += summary.notes
+    lines.append(f"look at {summary.report}" if summary.report else f"records: {summary.folder / 'records.parquet'}")
+    return "\n".join(lines)
+
+
+def conditions_table(conditions: Sequence[ConditionSummary]) -> str:
+    """A line for each run: J, losses, and the stages to blame."""
+    lines = [f"{'':<16} {'J':>6} {'losses':>6}  to blame"]
+    for each in conditions:
         name = f"{each.family} {each.severity}" if each.family else "as it is"
         j = "-" if each.j is None else f"{each.j:.3f}"
         blamed = ", ".join(dict.fromkeys(stage or "not determined" for stage in each.blamed))
         lines.append(f"{name:<16} {j:>6} {each.losses:>6}  {blamed}".rstrip())
-    lines += summary.notes
-    lines.append(f"look at {summary.report}" if summary.report else f"records: {summary.folder / 'records.parquet'}")
     return "\n".join(lines)

@@ -139,6 +139,13 @@ def write_findings_html(
     return target
 
 
+def clip_pages(folder: Path) -> dict[str, str]:
+    """Clip -> link, of the clips' own pages that lie in `clips` of a folder."""
+    return {
+        page.parent.name: page.relative_to(folder).as_posix() for page in sorted(folder.glob("clips/*/report.html"))
+    }
+
+
 def findings_html(found: Findings, facts: Mapping[str, Any], details: Mapping[str, str]) -> str:
     """The page; equal records give equal pages."""
     shown = parts(found)

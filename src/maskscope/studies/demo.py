@@ -1,10 +1,11 @@
-"""The bundled clip tracked from its first mask, scored against the truth, and made into pictures."""
+"""The bundled clip tracked from its first mask, scored against the truth, made into pictures, and diagnosed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,21 @@ from maskscope.assets import DemoClip, demo_clip
 from maskscope.data.output import writing
 from maskscope.data.video import open_video
 from maskscope.evaluate.protocol import DAVIS, SequenceScore, evaluate_sequence
+from maskscope.extras import load_extra
 from maskscope.report.contact_sheet import contact_sheet
+from maskscope.studies.bundled_clip import BundledClip
+from maskscope.studies.diagnose import DiagnoseOptions, DiagnoseSummary, diagnose_clip
+from maskscope.studies.looked_at import LookedAt
+from maskscope.studies.observe import ObserveOptions
+from maskscope.studies.observe import Progress as ObserveProgress
 from maskscope.studies.track import Progress, TrackOptions, TrackSummary, track_video
 from maskscope.tracking.prompts import Prompt
 
 SHEET_FRAMES, SHEET_COLUMNS = 12, 3
+DIAGNOSED_NAME: Final = "diagnosis"
+DIAGNOSED_FRAMES: Final = 40
+DIAGNOSED_FAMILIES: Final = ("occlusion:4", "illumination:4", "viewpoint:4")
+"""Few enough for a couple of minutes on two processors: one clean run, three transformed ones, and interventions."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,51 @@ def run_demo(
     with writing(sheet):
         _sheet(clip, found, score).save(sheet)
     return DemoResult(summary, score, sheet)
+
+
+def diagnose_demo(
+    out: str | Path,
+    options: TrackOptions | None = None,
+    *,
+    max_frames: int = DIAGNOSED_FRAMES,
+    families: Sequence[str] = DIAGNOSED_FAMILIES,
+    command: Sequence[str] = (),
+    progress: Callable[[ObserveProgress], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> DiagnoseSummary:
+    """Diagnose the first animal of the clip's beginning, in the folder `diagnosis`; an earlier one there is replaced.
+
+    Args:
+        out: folder of the demo.
+        options: of the run; its model, policy, device, precision and size are taken.
+        max_frames: how many frames are looked at.
+        families: of transformations, `family[/variant]:severity`.
+        command: as of `diagnose_clip`, like the arguments after it.
+        progress: see there.
+        stop: see there.
+
+    Raises:
+        SettingError: PyArrow or Plotly is not installed.
+        CheckpointError: the model cannot be had.
+        OutputError: the folder cannot be written.
+    """
+    for module, extra, purpose in (("pyarrow", "tables", "tables of results"), ("plotly", "report", "pages")):
+        load_extra(module, extra, purpose)
+    options = options or TrackOptions()
+    source = BundledClip()
+    frames = min(max_frames, source.num_frames)
+    clip = LookedAt(source.name, frames, source.size, source.fps, 0, source.num_frames, True, source)
+    observe = ObserveOptions(options.model, options.policy, options.device, options.precision, options.image_size)
+    return diagnose_clip(
+        clip,
+        clip.prompts()[:1],
+        Path(out) / DIAGNOSED_NAME,
+        DiagnoseOptions(observe, tuple(families)),
+        overwrite=True,
+        command=command,
+        progress=progress,
+        stop=stop,
+    )
 
 
 def _label_maps(folder: Path, count: int) -> NDArray[np.uint8]:

@@ -27,7 +27,7 @@ from maskscope.observe.measures.onset import onset
 from maskscope.observe.measures.separation import place_of
 from maskscope.records import SCHEMA_VERSION, Record, merge_records, read_records, write_whole
 from maskscope.report.findings_numbers import findings
-from maskscope.report.findings_page import write_findings_html
+from maskscope.report.findings_page import clip_pages, write_findings_html
 from maskscope.report.findings_shape import FORMAT, Findings
 from maskscope.stages import STAGES, Stage
 from maskscope.studies.clip_identity import clip_digest, file_digest
@@ -149,7 +149,7 @@ def diagnose_dataset(
     _write(folder / "summary.json", facts | {"findings": found.to_json()})
     report = None
     try:
-        report = write_findings_html(rows, facts, folder / "report.html", details=_pages(folder, rows))
+        report = write_findings_html(rows, facts, folder / "report.html", clip_pages(folder))
     except SettingError as error:
         log.warning("no page: %s", error)
     return DatasetSummary(folder, summary, found, report)
@@ -296,16 +296,6 @@ def _earlier(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return model if isinstance(model, dict) else {}
-
-
-def _pages(folder: Path, rows: Iterable[Record]) -> dict[str, str]:
-    """Clip -> link to its own page, of those that are there."""
-    found = {}
-    for clip in dict.fromkeys(row.clip for row in rows):
-        page = clip_folder(folder, clip) / "report.html"
-        if page.exists():
-            found[clip] = page.relative_to(folder).as_posix()
-    return found
 
 
 def _name(word: str) -> str:
