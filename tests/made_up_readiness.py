@@ -187,7 +187,7 @@ def made_up_readiness(truth: Truth = "clean run") -> ReadinessResult:
             "cost.false_alarms", 600 * best.false_alarm_share, "1/h", 8.0, metric="object_score_logit"
         ),
         review=figure("cost.review", 41.0, "minutes/h", 6.0, metric="object_score_logit"),
-        labelling=figure("cost.labelling", None, "seconds", state="no measurement of labelling for this clip"),
+        labelling=figure("cost.labelling", None, "seconds", state="labelling was not measured on this clip"),
         visible_frames=812,
         absent_frames=240,
         independent_looks=105,
@@ -261,7 +261,7 @@ def too_short(result: ReadinessResult | None = None) -> ReadinessResult:
     """The same with nothing found of the frame rate, as of a clip that has one frame a second."""
     result = result or made_up_readiness()
     (rate,) = [each for each in result.sweeps if each.axis == "frame_rate"]
-    state = "nothing lower can be tried"
+    state = "nothing harder than the present level can be tried"
     untried = replace(
         rate, present=1.0, points=rate.points[:1],
         limit=figure("frame_rate.limit", None, "frames/s", state=state),

@@ -52,6 +52,15 @@ MEASURES: Final = (
 """Of the picture, see `maskscope.picture`; figures are called MEASURE.PLACE, such as blur.object."""
 
 
+STATES: Final = (
+    "no true masks were given", "true masks were given", "the way back met no object", "no frame shows the object",
+    "no frame is without the object", "labelling was not measured on this clip",
+    "nothing harder than the present level can be tried", "too few pixels, or no contrast",
+    "the object is not seen beside anything else", "no moment shows the object long enough to hide it",
+)  # fmt: skip
+"""Why a figure of a run can be without a value; a catalogue of wording has a sentence for each."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One number that a reader may see.
@@ -63,7 +72,7 @@ class Figure:
         low, high: ends of the 95 % interval; None where there is none.
         bound: "at least" where the true value lies at or above (nothing tried was hard enough), "at most" likewise.
         metric: of the records that it follows from.
-        state: why there is no value; empty where there is one.
+        state: why there is no value, see `STATES`; empty where there is one.
 
     Raises:
         RecordError: a number that is not finite, an unknown unit, or neither or both of value and state.
@@ -84,7 +93,9 @@ class Figure:
         if self.unit not in UNITS:
             raise RecordError(f"the figure {self.name} has the unit {self.unit!r}, expected one of {', '.join(UNITS)}")
         if (self.value is None) != bool(self.state):
-            raise RecordError(f"the figure {self.name} has either a value or a state, got {self.value}, {self.state!r}")
+            raise RecordError(
+                f"the figure {self.name} has either a value or a state, got {self.value}, {self.state!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,9 +23,12 @@ BACKGROUND_AREA, BACKGROUND_BORDER = 0.5, 0.35
 
 FROZEN_SHARE, BLACK_SHARE = 0.05, 0.02
 SURE_SHARE: Final = 0.01
+SHORT_SECONDS: Final = 2.0
+"""That a short task lasts: a part passes the camera."""
+
 LONGER: Final = 1.2  # a policy is better from this factor on; below is chance
 
-Operator = Literal["below", "above", "low above", "high below", "found"]
+Operator = Literal["below", "above", "at least", "low above", "high below", "found"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Test:
 
     Attributes:
         figure: its name; a figure without value holds no test.
-        is_: "below" and "above" compare the value, "low above" and "high below" the ends of its interval; "found" holds
-            where the value is exact: something happened, and was not only not seen.
+        is_: "below", "above" and "at least" compare the value, "low above" and "high below" the ends of its interval;
+            "found" holds where the value is exact: something happened, and was not only not seen.
         than: a number, the name of another figure, or of a setting such as "keep".
         times: factor on what it is compared with.
     """
@@ -57,6 +60,8 @@ class Test:
                 return figure.value < than * self.times
             case "above":
                 return figure.value > than * self.times
+            case "at least":
+                return figure.value >= than * self.times
             case "low above":
                 return figure.low is not None and figure.low > than * self.times
             case "high below":
@@ -238,10 +243,12 @@ RULES: Final = (
 """In the order in which they are asked."""
 
 START_SHORT: Final = Rule(
-    "start_short", "now", ((Test("stock.horizon", "above", 0.0),),),
+    "start_short", "now",
+    ((Test("stock.horizon", "at least", "short.frames"), Test("baseline.j", "at least", "keep")),
+     (Test("stock.horizon", "at least", "short.frames"), Test("baseline.consistency", "at least", "keep"))),
     opens="composite.horizon", opens_at="played.frames", opens_when="at least", values={"frames": "stock.horizon"},
 )  # fmt: skip
-"""Given beside whatever else is said, unless something has to wait: the clip itself was followed so long."""
+"""Given beside whatever else is said, unless something has to wait: the clip was followed, well, and long enough."""
 
 
 def plan(figures: Mapping[str, Figure], settings: Mapping[str, float]) -> tuple[Advice, ...]:
@@ -249,7 +256,8 @@ def plan(figures: Mapping[str, Figure], settings: Mapping[str, float]) -> tuple[
 
     Args:
         figures: by name, as `ReadinessResult.figures` has them.
-        settings: "keep" (0..1, what retention and J should reach) and "played.frames" (that a clip was played).
+        settings: "keep" (0..1, what retention and J should reach), "played.frames" (that a clip was played),
+            "short.frames" (that a short task lasts) and "fps".
     """
     found: dict[str, Advice] = {}
     for rule in RULES:
@@ -278,6 +286,9 @@ def _asked(rule: Rule, figures: Mapping[str, Figure], settings: Mapping[str, flo
     if not held:
         return None
     known = {word: figures[name].value for word, name in rule.values.items() if name in figures}
+    frames = known.get("frames")
+    if frames is not None and "fps" in settings:
+        known["seconds"] = frames / settings["fps"]
     at = rule.opens_at
     if isinstance(at, str):
         at = settings[at] if at in settings else (figures[at].value if at in figures else None)  # type: ignore[assignment]

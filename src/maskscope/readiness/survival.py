@@ -57,7 +57,7 @@ class Interval:
     """Frames between prompts.
 
     Attributes:
-        frames: estimate.
+        frames: estimate, 1 or more.
         low, high: 95 % interval; `high` is None without a loss.
         at_least: there was no loss: `frames` is the end that can be relied on.
     """
@@ -83,12 +83,15 @@ def reprompt_interval(episodes: Sequence[Episode], loss_share: float) -> Interva
     losses = sum(each.lost for each in episodes)
     budget = -math.log1p(-loss_share)
     if not losses:
-        frames = budget * followed / 3
+        frames = max(budget * followed / 3, 1.0)
         return Interval(frames, frames, None, True)
     # Poisson limits by chi-squared quantiles, these by Wilson and Hilferty's cube: within 2 % from one loss on.
     most = 0.5 * _chi2(_Z, 2 * (losses + 1))
     least = 0.5 * _chi2(-_Z, 2 * losses)
-    return Interval(budget * followed / losses, budget * followed / most, budget * followed / max(least, 1e-2), False)
+    # Nobody can prompt more often than on every frame.
+    found = (budget * followed / each for each in (losses, most, max(least, 1e-2)))
+    frames, low, high = (max(each, 1.0) for each in found)
+    return Interval(frames, low, high, False)
 
 
 def _chi2(z: float, degrees: int) -> float:

@@ -5,7 +5,7 @@ import pytest
 from maskscope.readiness.result import Figure
 from maskscope.readiness.rules import RULES, plan, verdict
 
-SETTINGS = {"keep": 0.8, "played.frames": 400.0}
+SETTINGS = {"keep": 0.8, "played.frames": 400.0, "short.frames": 50.0, "fps": 25.0}
 
 
 def figures(**changes):
@@ -97,6 +97,13 @@ def test_a_good_clip_starts_now_and_nothing_else_is_said():
     assert verdict(said) == "now"
 
 
+def test_a_track_shorter_than_a_short_task_or_a_poor_one_does_not_start():
+    for change in ({"stock__horizon": {"value": 49.0}}, {"baseline__j": 0.7, "size_tokens__object": 2.0}):
+        assert "start_short" not in {each.rule for each in plan(figures(**change), SETTINGS)}
+    (start,) = plan(figures(), SETTINGS)
+    assert start.values == {"frames": 400.0, "seconds": 16.0}
+
+
 def test_what_waits_does_not_start():
     said = plan(figures(baseline__j=0.5), SETTINGS)
     assert verdict(said) == "wait"
@@ -106,7 +113,7 @@ def test_what_waits_does_not_start():
 def test_no_measurement_no_advice_and_no_start():
     assert plan({}, SETTINGS) == ()
     assert verdict(()) == "wait"
-    missing = {"value": None, "state": "could not be measured"}
+    missing = {"value": None, "state": "no frame shows the object"}
     assert {each.rule for each in plan(figures(frame_rate__spare=missing), SETTINGS)} == {"start_short"}
 
 

@@ -29,7 +29,7 @@ from maskscope.readiness.result import (
     ReadinessResult,
     Sweep,
 )
-from maskscope.readiness.rules import plan, verdict
+from maskscope.readiness.rules import SHORT_SECONDS, plan, verdict
 from maskscope.records import Record
 from maskscope.studies.folder_lock import folder_lock
 from maskscope.studies.looked_at import LookedAt, check_objects
@@ -235,7 +235,12 @@ class _Work:
             frames_tracked=self.frames_done,
             seconds=0.0 if self.store.taken_over else round(time.perf_counter() - self.began, 1),
         )
-        settings = {"keep": self.options.keep, "played.frames": float(endurance[0].frames_played)}
+        settings = {
+            "keep": self.options.keep,
+            "played.frames": float(endurance[0].frames_played),
+            "short.frames": SHORT_SECONDS * self.fps,
+            "fps": self.fps,
+        }
         advice = plan(result.figures(), settings)
         if any(each.rule == "prompt_background" for each in advice):
             log.warning("what was marked looks like background (see the report): mark the object with a box or a mask")
