@@ -15,7 +15,7 @@ from maskscope import __version__
 from maskscope.model import SAM2
 from maskscope.observe.blame import Blame
 from maskscope.observe.losses import Loss, LossRule, Successes, losses_of
-from maskscope.observe.measures.onset import onset, rows_of
+from maskscope.observe.measures.onset import Resampling, onset, rows_of
 from maskscope.observe.measures.separation import place_of
 from maskscope.observe.reading import Reading
 from maskscope.observe.taps import taps_of
@@ -125,7 +125,7 @@ def rows_of_onset(readings: list[Reading], model: SAM2, record: MakeRecord) -> I
     if len(values) < 2:
         yield record(metric="onset", state="not determined")
         return
-    found = onset(values, places, block=BLOCK_FRAMES, resamples=RESAMPLES)
+    found = onset(values, places, Resampling(block=BLOCK_FRAMES, resamples=RESAMPLES))
     at = {place: {"stage": tap.stage, "tap": tap.name} for place, tap in zip(places, taps, strict=True)}
     yield record(metric="onset_p", value=found.p)
     if found.tap is None or found.earliest is None or found.latest is None:

@@ -24,6 +24,38 @@ NOT_DETERMINED: Final = "not determined"
 _AT_ONCE = 1 << 22  # numbers in memory at a time
 
 
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How units are drawn.
+
+    Attributes:
+        block: 1 where units are clips; where they are consecutive frames, as many as depend on each other, 10 say.
+        confidence: share of resamples inside an interval, above 0 and below 1.
+        resamples: how often units are drawn.
+        seed: of the draws.
+
+    Raises:
+        SettingError: one of them is out of range.
+    """
+
+    block: int = 1
+    confidence: float = CONFIDENCE
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.block < 1 or self.resamples < 1 or not 0 < self.confidence < 1:
+            raise SettingError(
+                "block and resamples are 1 or more and the confidence is above 0 and below 1, they are "
+                f"{self.block}, {self.resamples} and {self.confidence}"
+            )
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Shares of the drawn distribution at which an interval begins and ends."""
+        return (1 - self.confidence) / 2, (1 + self.confidence) / 2
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AlongTaps:
     """A figure at each tap.
@@ -86,44 +118,25 @@ def rows_of(
     return np.array(whole, dtype=np.float64).reshape(-1, len(places))
 
 
-def along_taps(
-    values_ut: ArrayLike,
-    taps: Sequence[str],
-    *,
-    block: int = 1,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> AlongTaps:
+def along_taps(values_ut: ArrayLike, taps: Sequence[str], how: Resampling | None = None) -> AlongTaps:
     """Mean over units and its bootstrap interval (percentiles) at each tap.
 
     Args:
         values_ut: (units, taps) finite.
         taps: names.
-        block: 1 where units are clips; where they are consecutive frames, as many as depend on each other, 10 say.
-        confidence: share of resamples inside the interval, above 0 and below 1.
-        resamples: how often units are drawn.
-        seed: of the draws.
+        how: units are drawn.
 
     Raises:
         ShapeError: no unit, fewer than two taps, or as many names as there are not columns.
-        SettingError: values that are not finite, or a setting out of range.
+        SettingError: values that are not finite.
     """
-    values = _checked(values_ut, taps, block, confidence, resamples)
-    means = np.concatenate([drawn.mean(1) for drawn in _draws(values, block, resamples, seed)])
-    low, high = np.quantile(means, _ends(confidence), axis=0)
+    values, how = _checked(values_ut, taps), how or Resampling()
+    means = np.concatenate([drawn.mean(1) for drawn in _draws(values, how)])
+    low, high = np.quantile(means, how.ends, axis=0)
     return AlongTaps(tuple(taps), values.mean(0), low, high)
 
 
-def onset(
-    values_ut: ArrayLike,
-    taps: Sequence[str],
-    *,
-    block: int = 1,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Onset:
+def onset(values_ut: ArrayLike, taps: Sequence[str], how: Resampling | None = None) -> Onset:
     """The step up that fits best, and whether the order of the taps matters.
 
     For each split of the mean over units the statistic is sqrt(k (t - k) / t) x (mean of the t - k taps after it - mean
@@ -132,19 +145,18 @@ def onset(
 
     Arguments and errors as of `along_taps`; a p above 1 - confidence is "not determined".
     """
-    values = _checked(values_ut, taps, block, confidence, resamples)
+    values, how = _checked(values_ut, taps), how or Resampling()
     statistic = _steps(values.mean(0))
     best = int(statistic.argmax())
     rise = float(values[:, best + 1 :].mean() - values[:, : best + 1].mean())
     as_good = sum(
-        int((_steps(shuffled.mean(1)).max(-1) >= statistic[best] - 1e-12).sum())
-        for shuffled in _shuffles(values, block, resamples, seed)
+        int((_steps(shuffled.mean(1)).max(-1) >= statistic[best] - 1e-12).sum()) for shuffled in _shuffles(values, how)
     )
-    p = (1 + as_good) / (1 + resamples)
-    if p > 1 - confidence or rise <= 0:
+    p = (1 + as_good) / (1 + how.resamples)
+    if p > 1 - how.confidence or rise <= 0:
         return Onset(None, rise, p, None, None, NOT_DETERMINED)
-    places = np.concatenate([_steps(drawn.mean(1)).argmax(-1) for drawn in _draws(values, block, resamples, seed)])
-    low, high = np.quantile(places, _ends(confidence), method="nearest")
+    places = np.concatenate([_steps(drawn.mean(1)).argmax(-1) for drawn in _draws(values, how)])
+    low, high = np.quantile(places, how.ends, method="nearest")
     return Onset(taps[best + 1], rise, p, taps[int(low) + 1], taps[int(high) + 1], "ok")
 
 
@@ -159,25 +171,25 @@ def _steps(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return steps
 
 
-def _draws(values: NDArray[np.float64], block: int, resamples: int, seed: int) -> Iterable[NDArray[np.float64]]:
+def _draws(values: NDArray[np.float64], how: Resampling) -> Iterable[NDArray[np.float64]]:
     """Pieces (some resamples, units, taps): blocks of consecutive units, in a circle (Politis and Romano, 1992)."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(how.seed)
     units = len(values)
-    block = min(block, units)
+    block = min(how.block, units)
     blocks = -(-units // block)
-    for size in _pieces(resamples, values.size):
+    for size in _pieces(how.resamples, values.size):
         starts = rng.integers(units, size=(size, blocks, 1))
         rows = ((starts + np.arange(block)) % units).reshape(size, -1)[:, :units]
         yield values[rows]
 
 
-def _shuffles(values: NDArray[np.float64], block: int, resamples: int, seed: int) -> Iterable[NDArray[np.float64]]:
+def _shuffles(values: NDArray[np.float64], how: Resampling) -> Iterable[NDArray[np.float64]]:
     """Pieces (some resamples, units, taps): the taps of each block of units in another order."""
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([how.seed, 1])
     units, taps = values.shape
-    block = min(block, units)
+    block = min(how.block, units)
     blocks = -(-units // block)
-    for size in _pieces(resamples, values.size):
+    for size in _pieces(how.resamples, values.size):
         orders = rng.random((size, blocks, taps)).argsort(-1).repeat(block, axis=1)[:, :units]
         yield np.take_along_axis(values[None], orders, axis=-1)
 
@@ -187,13 +199,7 @@ def _pieces(resamples: int, numbers: int) -> Iterable[int]:
     return (min(size, resamples - done) for done in range(0, resamples, size))
 
 
-def _ends(confidence: float) -> tuple[float, float]:
-    return (1 - confidence) / 2, (1 + confidence) / 2
-
-
-def _checked(
-    values_ut: ArrayLike, taps: Sequence[str], block: int, confidence: float, resamples: int
-) -> NDArray[np.float64]:
+def _checked(values_ut: ArrayLike, taps: Sequence[str]) -> NDArray[np.float64]:
     values = np.asarray(values_ut, dtype=np.float64)
     if values.ndim != 2 or len(values) == 0 or values.shape[1] < 2 or values.shape[1] != len(taps):
         raise ShapeError(
@@ -201,9 +207,4 @@ def _checked(
         )
     if not np.isfinite(values).all():
         raise SettingError("values along the taps are not all finite", "leave out units that lack a tap")
-    if block < 1 or resamples < 1 or not 0 < confidence < 1:
-        raise SettingError(
-            f"block and resamples are 1 or more and the confidence is above 0 and below 1, they are {block}, "
-            f"{resamples} and {confidence}"
-        )
     return values

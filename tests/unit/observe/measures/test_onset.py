@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskscope.errors import MaskscopeError, SettingError, ShapeError
-from maskscope.observe.measures.onset import NOT_DETERMINED, along_taps, onset, rows_of
+from maskscope.observe.measures.onset import NOT_DETERMINED, Resampling, along_taps, onset, rows_of
 from maskscope.observe.reading import Reading
 
 TAPS = [f"tap{n}" for n in range(9)]
@@ -36,7 +36,7 @@ def test_a_weak_step_has_a_wide_interval() -> None:
 
 def test_noise_is_not_determined() -> None:
     """At 95 % confidence about one in twenty; over 60 draws more than 8 would be a fault of the test."""
-    found = [onset(planted(0, 0, seed=seed), TAPS, resamples=200, seed=seed) for seed in range(60)]
+    found = [onset(planted(0, 0, seed=seed), TAPS, Resampling(resamples=200, seed=seed)) for seed in range(60)]
     assert sum(one.state == "ok" for one in found) <= 8
     undetermined = next(one for one in found if one.state != "ok")
     assert (undetermined.tap, undetermined.earliest, undetermined.latest) == (None, None, None)
@@ -53,7 +53,7 @@ def test_frames_that_resemble_each_other_are_no_independent_witnesses() -> None:
     copies = np.repeat(planted(0, 0, units=1, seed=5), 40, axis=0)
     copies += 1e-6 * np.random.default_rng(0).standard_normal(copies.shape)
     assert onset(copies, TAPS).p < 0.01
-    assert onset(copies, TAPS, block=40).p > 0.05
+    assert onset(copies, TAPS, Resampling(block=40)).p > 0.05
 
 
 def test_intervals_are_those_of_the_mean() -> None:
@@ -66,7 +66,10 @@ def test_intervals_are_those_of_the_mean() -> None:
     again = along_taps(values, ["a", "b"])
     np.testing.assert_array_equal(again.low_t, along.low_t)
     slow = np.repeat(values[:40], 10, axis=0)
-    widths = [np.ptp([a.low_t[0], a.high_t[0]]) for a in (along_taps(slow, "ab"), along_taps(slow, "ab", block=10))]
+    widths = [
+        np.ptp([a.low_t[0], a.high_t[0]])
+        for a in (along_taps(slow, "ab"), along_taps(slow, "ab", Resampling(block=10)))
+    ]
     assert widths[1] > 2 * widths[0], "ten frames that say the same are one"
     single = along_taps(values[:1], ["a", "b"])
     np.testing.assert_array_equal(single.low_t, single.high_t)
@@ -107,4 +110,4 @@ def test_what_cannot_be_tested_is_refused(
 ) -> None:
     for function in (along_taps, onset):
         with pytest.raises(error, match=message):
-            function(values, TAPS, **options)  # type: ignore[operator]
+            function(values, TAPS, Resampling(**options))  # type: ignore[arg-type, operator]
