@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -19,9 +19,11 @@ from maskscope.records import Record
 from maskscope.report.page.diagnosis import Facts
 from maskscope.studies.diagnosis_folder import DiagnosisFolder
 from maskscope.studies.folder_lock import folder_lock
+from maskscope.studies.keeping import Keep, Keeping
 from maskscope.studies.looked_at import LookedAt, check_objects
 from maskscope.studies.observed_run import Instruments, ObservedRun
 from maskscope.studies.own_masks import SelfLabelled, own_masks, way_back
+from maskscope.studies.rerun_recording import AS_FILMED
 from maskscope.studies.rows_of_runs import (
     MakeRecord,
     losses,
@@ -113,6 +115,7 @@ def observe_clip(
     options: ObserveOptions | None = None,
     *,
     model: SAM2 | None = None,
+    keep: Keep | None = None,
     overwrite: bool = False,
     command: Sequence[str] = (),
     progress: Report = lambda _: None,
@@ -129,6 +132,7 @@ def observe_clip(
         out: the folder; made if need be.
         options: see `ObserveOptions`.
         model: used instead of loading `options.model`.
+        keep: features or a recording for Rerun, beside the records.
         overwrite: replace earlier results there.
         command: how the program was called, for the facts.
         progress: called after each frame.
@@ -145,17 +149,20 @@ def observe_clip(
     check_objects(prompts, clip.size)
     registry.policy(options.policy)
     model = model or load(options)
-    with folder_lock(folder.path):
+    with (
+        folder_lock(folder.path),
+        Keeping(keep, clip, kept_about(model, options), overwrite) as keeping,
+    ):
         folder.clear()
         record = maker(clip, prompts, model, options)
         source, finished = with_masks(model, clip, prompts, options.policy, progress, stop)
         if source is None:
             folder.write([], facts(clip, options, command, "stopped"))
             return ObserveSummary(folder.path, False, 0, clip.annotated, None, 0, 0, ())
-        instruments = Instruments(attention=options.attention, taps=options.taps)
+        instruments = Instruments(attention=options.attention, taps=options.taps, sink=keeping.sink(AS_FILMED))
         run = ObservedRun(model, source, prompts, options.policy, instruments)
         while finished and not run.done:
-            run.step()
+            keeping.take(run.next_frame, run.step())
             progress(Progress("observing", run.next_frame, clip.num_frames))
             finished = run.done or not stop()
         readings = run.readings(calibrated=clip.annotated)
@@ -165,6 +172,8 @@ def observe_clip(
             rows += rows_of_onset(readings, model, record)
         if finished:
             rows += back(model, source, options.policy, run.object_ids, record, progress, stop)
+        keeping.tell(rows)
+        keeping.finished = finished
         status = "finished" if finished else "stopped"
         folder.write(rows, facts(clip, options, command, status, notes))
     seen = [each.j for each in run.scored if each.j is not None]
@@ -186,6 +195,12 @@ def load(options: ObserveOptions) -> SAM2:
     return model.set_precision(
         preferred_dtype(model.device) if options.precision == "auto" else DTYPES[options.precision]
     )
+
+
+def kept_about(model: SAM2, options: ObserveOptions) -> dict[str, Any]:
+    """What is said of the model beside kept features."""
+    size = model.config.image_size
+    return {"model": options.model, "policy": options.policy, "dtype": str(model.heavy_dtype), "input_size": list(size)}
 
 
 def maker(clip: LookedAt, prompts: Sequence[Prompt], model: SAM2, options: ObserveOptions) -> MakeRecord:
