@@ -138,12 +138,17 @@ def read_cells(files: Iterable[Path | str]) -> list[Cell]:
     metrics = [*SCORES, "j_and_f_adaptive", *SHARES, *COSTS]
     for row in query(_CELLS, {"files": paths, "metrics": metrics}):
         key = tuple(row[name] for name in ("model", "policy", "family", "severity", "clip", "object"))
-        cells.setdefault(key, Cell(*key)).values[row["metric"]] = row["value"]
+        cells.setdefault(key, Cell(*key)).values[row["metric"]] = rounded(row["value"]) or 0.0
     for cell in cells.values():
         adaptive = cell.values.pop("j_and_f_adaptive", None)
         if adaptive is not None:
             cell.values["j_and_f"] = adaptive
     return list(cells.values())
+
+
+def rounded(value: float | None) -> float | None:
+    """Without the last bits, which depend on the order in which several threads have added."""
+    return None if value is None else round(value, 9)
 
 
 def query(text: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from maskscope.evaluate.statistics import Bootstrap, difference_interval
 from maskscope.records import read_facts
-from maskscope.report.policy_rows import CONTROL, query
+from maskscope.report.policy_rows import CONTROL, query, rounded
 
 LONG: Final = "long"
 BIN_FRAMES: Final = 300
@@ -103,8 +103,10 @@ def read_moments(files: Iterable[Path | str], bin_frames: int = BIN_FRAMES) -> l
     for path in paths:
         read_facts(path)
     found = query(_MOMENTS, {"files": paths, "width": bin_frames})
-    names = ("policy", "severity", "clip", "object", "start", "score", "hallucination")
-    return [Moment(*(row[name] for name in names)) for row in found]
+    names = ("policy", "severity", "clip", "object", "start")
+    return [
+        Moment(*(row[name] for name in names), rounded(row["score"]), rounded(row["hallucination"])) for row in found
+    ]
 
 
 def compare_times(moments: Sequence[Moment], bootstrap: Bootstrap | None = None) -> list[TimeRow]:

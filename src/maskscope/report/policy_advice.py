@@ -1,0 +1,116 @@
+"""The memory policy to try where a tracker loses its object, as it was measured; comes with the package once it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from maskscope.assets import folder
+from maskscope.errors import RecordError
+from maskscope.records import write_whole
+from maskscope.report.policy_rows import CONTROL
+from maskscope.report.policy_table import Choice
+
+FORMAT: Final = "maskscope.policy-advice/1"
+FILE: Final = "policy_advice.json"
+
+
+@dataclass(frozen=True)
+class PolicyAdvice:
+    """What is recommended under one family of transformations.
+
+    Attributes:
+        policy: of memory; "stock" where no other was surely better at any severity.
+        gain: in J&F over the stock policy, a fraction; 0 for the stock policy.
+        low: lower end of its interval of 95 % over clips.
+        high: upper end.
+        severity: those it was measured at, such as "4-5"; of several the one with the largest gain.
+        command: that tracks a video with it.
+        model: name of the weights it was measured with.
+        clips: of how many clips.
+    """
+
+    policy: str
+    gain: float
+    low: float
+    high: float
+    severity: str
+    command: str
+    model: str
+    clips: int
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether another policy than the stock one is recommended."""
+        return self.policy != CONTROL
+
+
+def policy_advice(family: str, path: Path | None = None) -> PolicyAdvice | None:
+    """What was measured of a family, such as "occlusion"; of "occlusion/rest" that, or else of "occlusion".
+
+    Args:
+        family: of transformations, or "clean", "long".
+        path: file to read; by default the one of the package.
+
+    Returns:
+        None where there is no file, or nothing in it of the family.
+
+    Raises:
+        RecordError: the file is damaged or of another version.
+    """
+    advice = _read(path or folder() / FILE)
+    return advice.get(family) or advice.get(family.partition("/")[0])
+
+
+def advice_of(choices: Sequence[Choice]) -> dict[str, PolicyAdvice]:
+    """Family -> the recommendation with the largest gain over its severities; clips as they are are "clean".
+
+    A family of which only a variant was measured has that one's under its own name, too. Of several trackers the first
+    one's counts.
+    """
+    found: dict[str, PolicyAdvice] = {}
+    for choice in choices:
+        gain, name = choice.row.gain, choice.family or "clean"
+        if gain is None or choice.tracker != choices[0].tracker:
+            continue
+        low, high = (gain.gain if end is None else end for end in (gain.low, gain.high))
+        before = found.get(name)
+        if before is None or gain.gain > before.gain:
+            command = f"maskscope track VIDEO --model {choice.tracker} --policy {choice.policy}"
+            numbers = (round(value, 4) for value in (gain.gain, low, high))
+            found[name] = PolicyAdvice(choice.policy, *numbers, choice.band, command, choice.tracker, gain.clips)
+    for name, advice in sorted(found.items(), key=lambda item: -item[1].gain):
+        found.setdefault(name.partition("/")[0], advice)
+    return found
+
+
+def write_advice(advice: dict[str, PolicyAdvice], path: Path | None = None) -> Path:
+    """Write the file, by default the one of the package.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    target = path or folder() / FILE
+    content = {"format": FORMAT, "advice": {name: asdict(one) for name, one in advice.items()}}
+    write_whole(target, (json.dumps(content, indent=1) + "\n").encode())
+    _read.cache_clear()
+    return target
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path) -> dict[str, PolicyAdvice]:
+    """Empty where there is no file."""
+    if not path.exists():
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise RecordError(f"{path} is {content['format']!r}, expected {FORMAT!r}", "make it again")
+        names = [field.name for field in fields(PolicyAdvice)]
+        return {name: PolicyAdvice(**{key: one[key] for key in names}) for name, one in content["advice"].items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{path} is no advice on policies ({error!r:.80})", "make it again") from error

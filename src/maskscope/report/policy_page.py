@@ -1,0 +1,227 @@
+"""The page "which policy when", wholly from records: conditions, policies, gains, and how the advice held elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from maskscope.data.output import writing
+from maskscope.errors import RecordError
+from maskscope.evaluate.statistics import Bootstrap
+from maskscope.records import read_facts
+from maskscope.report.policy_advice import PolicyAdvice, advice_of
+from maskscope.report.policy_rows import CONTROL, PolicyRow, read_cells
+from maskscope.report.policy_table import LEAST_CLIPS, Choice, HeldOut, choices, held_out
+from maskscope.report.policy_time import TimeRow, compare_times, read_moments
+from maskscope.report.stress_table import family_rank
+
+_HEAD: Final = """# Which policy when
+
+Written from records by `python benchmarks/policies.py --page`; nothing here is typed by hand.
+[How policies are compared](compare.md) says what the numbers mean.
+
+A condition is a family of transformations at a band of severities. Gains are in points of J&F (100 is all) over the
+stock policy on the same objects of the same clips, with intervals of 95 % over clips. Recommended is the stock policy,
+unless the lower end of another's interval is above 0 on {least} clips or more; then the one with the largest gain.
+"""
+
+NAMES: Final = {"": "clean clips", "long": "long clips, long absences", "lookalike": "look-alikes"}
+
+
+def write_policy_page(
+    records: Iterable[Path | str], page: Path | str, bootstrap: Bootstrap | None = None
+) -> dict[str, PolicyAdvice]:
+    """Write the page anew from digests or studies of a comparison.
+
+    Args:
+        records: Parquet files.
+        page: Markdown file.
+        bootstrap: how intervals are made; by default BCa at 95 %, 10,000 draws, seed 0.
+
+    Returns:
+        The advice that the page gives, by family; see `write_advice`.
+
+    Raises:
+        RecordError: a file is missing or damaged, or nothing is compared with the stock policy.
+        OutputError: the page cannot be written.
+        SettingError: DuckDB is not installed.
+    """
+    files = [Path(file) for file in records]
+    cells = read_cells(files)
+    found = choices(cells, bootstrap=bootstrap)
+    if not any(len(choice.rows) > 1 for choice in found):
+        raise RecordError("no policy is compared with stock", "run a grid with --policies stock,NAME first")
+    found.sort(key=lambda choice: (choice.family != "", family_rank(choice.family), choice.band))
+    parts = [
+        _HEAD.format(least=LEAST_CLIPS),
+        _setting([read_facts(file) for file in files]),
+        "## Recommended\n\n" + _recommended(found),
+        "## All policies\n\n" + "\n\n".join(_condition(choice) for choice in found),
+        "## On clips it was not made from\n\n" + held_text(held_out(cells, bootstrap)),
+    ]
+    times = compare_times(read_moments(files), bootstrap)
+    if times:
+        parts.insert(4, "## Against time since the prompt\n\n" + times_text(times))
+    target = Path(page)
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+    return advice_of(found)
+
+
+def _setting(facts: Sequence[Mapping[str, Any]]) -> str:
+    """The commands and what they ran on."""
+    commands = [" ".join(map(str, each["command"])) for each in facts if each.get("command")]
+    models = {
+        f"{model.get('name', '?')} ({model.get('precision', '?')}, weights {str(model.get('sha256', '?'))[:12]}...)"
+        for each in facts
+        if (model := each.get("request", {}).get("model"))
+    }
+    lines = ["```", *commands, "```"] if commands else []
+    return "\n".join([*lines, "", f"Model: {', '.join(sorted(models))}."] if models else lines)
+
+
+def _recommended(found: Sequence[Choice]) -> str:
+    lines = ["| condition | severity | clips | policy | gain | speed |", "|---|---|---|---|---|---|"]
+    for choice in found:
+        row = choice.row
+        gain = "-" if choice.policy == CONTROL else _gain(row)
+        speed = "-" if choice.policy == CONTROL else _times(row.fps_ratio)
+        lines.append(f"| {_name(choice)} | {_severity(choice)} | {row.clips} | {choice.policy} | {gain} | {speed} |")
+    return "\n".join(lines)
+
+
+def _condition(choice: Choice) -> str:
+    """All policies under one condition."""
+    clips = max(row.clips for row in choice.rows)
+    lines = [
+        f"**{_name(choice)}**, severity {_severity(choice)}, {clips} clips, model {choice.tracker}",
+        "",
+        "| policy | J&F | gain | absent | returned | miss | drift | halluc. | recovered | after | fps | memory |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in choice.rows:
+        score = row.gain
+        values = [
+            row.policy,
+            "-" if score is None else f"{100 * score.value:.1f}",
+            "" if row.policy == CONTROL else _gain(row),
+            *(_beside(row, name) for name in ("disappearance", "reappearance")),
+            *(_share(row, name) for name in ("miss", "drift", "hallucination", "recovered")),
+            _frames(row),
+            f"{_plain(row.fps)} ({_times(row.fps_ratio)})",
+            "-" if row.memory_more_mb is None else f"{row.memory_more_mb:+.0f} MB",
+        ]
+        lines.append(f"| {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def held_text(found: HeldOut) -> str:
+    """What the check came to, with counts."""
+    count = len(found.held)
+    if not count:
+        return "There are too few clips to make the table from one half and try it on the other."
+    lines = [
+        f"Clips fall into halves by a hash of their names ({len(found.halves[0])} and {len(found.halves[1])} clips). "
+        "The table was made from one half and tried on the other, and the other way round.",
+        "",
+        f"- In {found.best} of {count} conditions the recommended policy was the best of those tried; always "
+        f"recommending `{CONTROL}` would have been in {found.stock_best} of {count}.",
+    ]
+    if found.gain is not None:
+        low, high = 100 * found.gain.low, 100 * found.gain.high
+        lines.append(
+            f"- Where another policy than `{CONTROL}` was recommended ({len(found.changed)} of {count}), it brought "
+            f"{100 * found.gain.estimate:+.1f} [{low:+.1f}, {high:+.1f}] points of J&F; in {found.hurt} of "
+            f"{len(found.changed)} it cost some."
+        )
+    else:
+        lines.append(f"- No half recommended another policy than `{CONTROL}`.")
+    possible = sum(each.possible for each in found.held) / count
+    brought = sum(each.gain for each in found.held) / count
+    lines.append(
+        f"- Over all conditions the recommendations brought {100 * brought:+.1f} points; who had known the best policy "
+        f"of each beforehand would have had {100 * possible:+.1f}."
+    )
+    lines += [
+        "",
+        "| condition | severity | clips | recommended | gain | best | its gain |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for each in found.held:
+        name = NAMES.get(each.family, each.family)
+        lines.append(
+            f"| {name} | {each.band if each.family else '-'} | {each.clips} | {each.policy} | {100 * each.gain:+.1f} | "
+            f"{each.best} | {100 * each.possible:+.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def times_text(rows: Sequence[TimeRow]) -> str:
+    """A line for each stretch of time."""
+    policies = list(dict.fromkeys(row.policy for row in rows))
+    lines = [
+        "J&F on frames that show the object, in points, by frames since the prompt; behind it the gain over "
+        f"`{CONTROL}`, in parentheses the share of the other frames on which something was found.",
+        "",
+        f"| from frame | clips | {' | '.join(policies)} |",
+        "|---|---|" + "---|" * len(policies),
+    ]
+    for start in dict.fromkeys(row.start_frames for row in rows):
+        of_policy = {row.policy: row for row in rows if row.start_frames == start}
+        clips = max(row.clips for row in of_policy.values())
+        cells = [_moment(of_policy[policy]) if policy in of_policy else "-" for policy in policies]
+        lines.append(f"| {start} | {clips} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _moment(row: TimeRow) -> str:
+    score = "-" if row.score is None else f"{100 * row.score:.1f}"
+    ends = ""
+    if row.gain is not None and row.low is not None and row.high is not None:
+        ends = f" {100 * row.gain:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
+    halluc = "-" if row.hallucination is None else f"{100 * row.hallucination:.0f} %"
+    return f"{score}{ends} ({halluc})"
+
+
+def _name(choice: Choice) -> str:
+    return NAMES.get(choice.family, choice.family)
+
+
+def _severity(choice: Choice) -> str:
+    return choice.band if choice.family else "-"
+
+
+def _gain(row: PolicyRow) -> str:
+    gain = row.gain
+    if gain is None:
+        return "-"
+    ends = "" if gain.low is None or gain.high is None else f" [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    return f"{100 * gain.gain:+.1f}{ends}"
+
+
+def _beside(row: PolicyRow, name: str) -> str:
+    """A score with its gain."""
+    found = row.measures.get(name)
+    if found is None:
+        return "-"
+    return f"{100 * found.value:.1f}" + ("" if row.policy == CONTROL else f" ({100 * found.gain:+.1f})")
+
+
+def _share(row: PolicyRow, name: str) -> str:
+    found = row.measures.get(name)
+    return "-" if found is None else f"{100 * found.value:.1f} %"
+
+
+def _frames(row: PolicyRow) -> str:
+    found = row.measures.get("latency_frames")
+    return "-" if found is None else f"{found.value:.1f}"
+
+
+def _times(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}x"
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

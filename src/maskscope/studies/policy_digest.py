@@ -1,0 +1,59 @@
+"""Records of a comparison of policies, small enough to be kept: whole clips, and long ones by stretches of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from maskscope.records import COLUMNS, Record, read_facts, write_records
+from maskscope.report.policy_rows import COSTS, SCORES, SHARES, query
+from maskscope.report.policy_time import BIN_FRAMES, HALLUCINATED, LONG, SEEN, read_moments
+
+KEPT: Final = (*SCORES, "j_and_f_adaptive", *SHARES, "returns", *COSTS)
+"""Metrics of whole clips that a digest keeps."""
+
+_WHOLE: Final = f"""
+    select {", ".join(f'"{name}"' for name in COLUMNS)} from read_parquet($files)
+    where frame is null and metric in (select unnest($metrics))
+    order by clip, family, severity, seed, policy, object nulls first, metric
+"""
+
+
+def write_digest(files: Iterable[Path | str], out: Path | str, facts: Mapping[str, Any] | None = None) -> int:
+    """Write what tables of policies need of a study, without rows of single frames.
+
+    Args:
+        files: of records, as a stress study writes them.
+        out: Parquet file.
+        facts: kept beside the rows, such as those in the study's `stress.json`.
+
+    Returns:
+        How many rows.
+
+    Raises:
+        RecordError: a file is missing, damaged, or of another version.
+        OutputError: the digest cannot be written.
+        SettingError: DuckDB or PyArrow is not installed.
+    """
+    paths = [str(file) for file in files]
+    for path in paths:
+        read_facts(path)
+    rows = [Record(**row) for row in query(_WHOLE, {"files": paths, "metrics": list(KEPT)})]
+    trackers = {row.clip: row.model for row in rows}
+    for moment in read_moments(paths, BIN_FRAMES):
+        place: dict[str, Any] = {
+            "run": "digest",
+            "clip": moment.clip,
+            "model": trackers.get(moment.clip, ""),
+            "policy": moment.policy,
+            "family": LONG,
+            "severity": moment.severity,
+            "object": moment.object,
+            "frame": moment.start_frames,
+        }
+        for metric, value in ((SEEN, moment.score), (HALLUCINATED, moment.hallucination)):
+            if value is not None:
+                rows.append(Record(metric=metric, value=value, **place))
+    write_records(rows, out, facts)
+    return len(rows)

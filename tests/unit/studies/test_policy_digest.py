@@ -1,0 +1,46 @@
+"""A digest says the same as the records it was made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maskscope.evaluate.statistics import Bootstrap
+from maskscope.records import Record, read_facts, read_records, write_records
+from maskscope.report.policy_rows import compare_policies, read_cells
+from maskscope.report.policy_time import compare_times, read_moments
+from maskscope.studies.policy_digest import write_digest
+
+QUICK = Bootstrap(resamples=100)
+
+
+def rows(policy: str, score: float) -> list[Record]:
+    """A long clip of 700 frames in which the object is away on every seventh, and its whole-clip rows."""
+    place = {"run": policy, "clip": "a", "model": "m", "policy": policy, "family": "long", "severity": 4}
+    found = [Record(**place, object=1, metric=metric, value=score) for metric in ("j_and_f", "reappearance")]  # type: ignore[arg-type]
+    found += [Record(**place, metric="fps", value=20 * score), Record(**place, object=1, metric="j_recall", value=1.0)]  # type: ignore[arg-type]
+    found.append(Record(**place, object=1, frame=0, metric="prompt_px", value=50.0))  # type: ignore[arg-type]
+    for t in range(1, 700):
+        at = {**place, "object": 1, "frame": t}
+        away = t % 7 == 0
+        state = ("hallucination" if t % 2 else "absence") if away else "hit"
+        found += [Record(**at, metric=metric, value=score * 300 / (300 + t)) for metric in ("j", "f")]  # type: ignore[arg-type]
+        found.append(Record(**at, metric="outcome", state=state))  # type: ignore[arg-type]
+    return found
+
+
+def test_the_tables_are_the_same_and_the_file_is_small(tmp_path: Path) -> None:
+    files = []
+    for policy, score in (("stock", 0.5), ("gated", 0.6)):
+        files.append(tmp_path / f"{policy}.parquet")
+        write_records(rows(policy, score), files[-1])
+    digest = tmp_path / "kept" / "digest.parquet"
+    count = write_digest(files, digest, {"command": ["maskscope"]})
+    kept = read_records(digest)
+    assert len(kept) == count == 2 * (3 + 2 * 3), "three numbers of the clip, two of each of three stretches"
+    assert read_facts(digest)["command"] == ["maskscope"]
+    assert {row.metric for row in kept if row.frame is None} == {"j_and_f", "reappearance", "fps"}
+    assert read_moments([digest]) == read_moments(files)
+    assert compare_times(read_moments([digest]), QUICK) == compare_times(read_moments(files), QUICK)
+    assert compare_policies(read_cells([digest]), bootstrap=QUICK) == compare_policies(
+        read_cells(files), bootstrap=QUICK
+    )
