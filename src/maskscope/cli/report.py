@@ -11,8 +11,8 @@ HELP = """
 Make the page of a diagnosis again, from its records and pictures; no model is needed.
 
 RECORDS is the folder that a diagnosis wrote, of a clip or of a data set, or the records.parquet in it. The page is \
-one HTML file that works offline: what holds, what breaks and what to change first, then the evidence. What the records do not hold is left \
-out, and the page says so.
+one HTML file that works offline: what holds, what breaks and what to change first, then the evidence. What the \
+records do not hold is left out, and the page says so.
 """
 
 
