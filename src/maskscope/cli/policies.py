@@ -26,3 +26,4 @@ def policies(
     for one in found:
         typer.echo(f"{one.name:<{width}}  {one.about} ({one.source})")
     typer.echo("\nGive NAME or NAME:key=value,... to --policy; `maskscope policies NAME` shows the keys.")
+    typer.echo("With each, thin=SHARE reads that share of older memories: faster, for example stock:thin=0.5.")
