@@ -178,13 +178,14 @@ def test_it_looks_right_in_a_browser(browser: Any, tmp_path: Path, language: str
     page = browser.new_page(viewport={"width": width, "height": 844}, offline=True)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(path.as_uri())
-    page.wait_for_selector("html[data-figures]", state="attached", timeout=60_000)
+    page.wait_for_selector("html[data-figures]", state="attached", timeout=120_000)
     assert errors == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing to scroll sideways"
     drawn = page.evaluate("[...document.querySelectorAll('.plot')].map(p => p.querySelector('.main-svg')?.clientWidth)")
     assert len(drawn) == PLOTS
     assert all(0 < each <= width for each in drawn)
-    titled = page.evaluate("document.querySelectorAll('.xtitle').length")
+    title = "[class^=x][class$=title]"
+    titled = page.evaluate(f"[...document.querySelectorAll('.plot')].filter(p => p.querySelector('{title}')).length")
     assert titled == PLOTS, "every figure names its axis"
     if language == "en":
         paper = page.pdf(prefer_css_page_size=True, print_background=True)
