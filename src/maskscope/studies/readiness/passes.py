@@ -131,7 +131,7 @@ class PassStore:
     taken_over: int = 0
 
     def get(self, name: str, make: Callable[[Callable[[], None]], PassResult]) -> PassResult:
-        """The pass of this name, from its file or made now.
+        """The pass of this name, made before, from its file, or made now.
 
         Args:
             name: what records call its condition and policy.
@@ -141,6 +141,8 @@ class PassStore:
             Stopped: the user asked to stop.
             OutputError: its file cannot be written.
         """
+        if name in self.made:
+            return self.made[name]
         path = self.folder / f"{hashlib.sha256(f'{self.request} {name}'.encode()).hexdigest()[:20]}.json"
         found = self._read(path)
         if found is not None:

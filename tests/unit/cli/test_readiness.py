@@ -1,0 +1,58 @@
+"""`maskscope readiness`: mistakes are one line, and are found before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from made_up_readiness import made_up_readiness, too_short
+from maskscope.cli.main import app
+from maskscope.cli.readiness import _told
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    folder = tmp_path / "film"
+    folder.mkdir()
+    for t in range(3):
+        cv2.imwrite(str(folder / f"{t:05d}.png"), np.full((32, 48, 3), 90 + t, np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--lang", "fr"], "there is no page in the language 'fr'; give en or ja"),
+        (["--cost-miss", "0"], "--cost-miss is 0, expected more than 0; leave it out for the default"),
+        (["--cost-false-alarm=-2"], "--cost-false-alarm is -2, expected more than 0; leave it out for the default"),
+        (["--objects-per-hour", "0"], "--objects-per-hour is 0, expected more than 0; leave it out for the default"),
+        (["--keep", "1.5"], "--keep is 1.5, expected a share between 0 and 1; give such as 0.8"),
+        ([], "film has 3 frames from the marked one on, too short to conclude anything; give 24 at least; 10 s"),
+    ],
+)
+def test_a_mistake_is_one_line(film: Path, tmp_path: Path, options: list[str], said: str) -> None:
+    command = ["readiness", str(film), "--point", "20,20", "--out", str(tmp_path / "out"), *options]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 2
+    assert done.output.startswith(f"error: {said}")
+    assert len(done.output.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_prompt_it_asks_for_one(film: Path) -> None:
+    done = CliRunner().invoke(app, ["readiness", str(film)])
+    assert done.exit_code == 2
+    assert "--point" in done.output
+
+
+def test_what_the_terminal_says_of_a_result() -> None:
+    lines = _told(too_short(made_up_readiness())).splitlines()
+    assert lines[1].split() == ["resolution", "854", "124", "[114,", "134]", "px"]
+    assert lines[2].split() == ["frame_rate", "1", "-", "frames/s"]
+    assert lines[4].split() == ["light_up", "0", ">=", "4", "stops"]
+    assert "  mitigate  lookalikes  (lookalike.background)" in lines
+    assert "short tasks: wait" in lines
