@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 CLEAN: Final = ""
 """The family of clips as they are."""
 
-ORDER: Final = ("occlusion", "illumination", "speed", "viewpoint", "interjection", "corruption")
+ORDER: Final = ("occlusion", "illumination", "speed", "viewpoint", "interjection", "lookalike", "corruption")
 """Of families in tables and figures; others follow by name."""
 
 _DIGITS: Final = 9

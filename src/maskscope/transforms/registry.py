@@ -29,6 +29,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "speed": "maskscope.transforms.families.speed:SPEED",
     "viewpoint": "maskscope.transforms.families.viewpoint:VIEWPOINT",
     "interjection": "maskscope.transforms.families.interjection:INTERJECTION",
+    "lookalike": "maskscope.transforms.families.lookalike:LOOKALIKE",
     "corruption": "maskscope.transforms.families.corruption:CORRUPTION",
 }
 """Where each of our families is defined; nothing is imported before it is asked for."""
