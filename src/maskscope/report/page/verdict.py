@@ -13,6 +13,7 @@ from maskscope.records import Record
 from maskscope.remedies import REMEDIES
 from maskscope.report.page.intervals import mean_of, retention_of, share_of
 from maskscope.report.page.names import LOST, SHORT_NAMES, count, listed, percent, sentence
+from maskscope.report.page.policies import advised
 from maskscope.report.page.rows import CLEAN, Condition, Rows, condition_of, of_frames
 from maskscope.report.page.section import Evidence
 from maskscope.stages import STAGES, Stage
@@ -207,6 +208,8 @@ def advice(findings: Sequence[Finding]) -> str:
     part = f"{f'All {total}' if frames == total else f'{frames} of {total}'} lost frames (under {under}) are"
     rest = f" For the other {total - traced}{', most of them,' if 2 * traced < total else ''} no stage can be named."
     rest = rest if traced < total else ""
+    if remedy.by_policy and (compared := advised(dict.fromkeys(loss.condition for loss in blamed))):
+        rest += f" {compared}"
     return f"Change first: {remedy.change}. {part} lost {remedy.where} (stage: {of}), and {remedy.because}.{rest}"
 
 
