@@ -175,7 +175,7 @@ class MemoryGaze(Listener):
             if regions is None:
                 continue
             if not regions.object.any():
-                where = _Where("memory_conditioned", frame, object_id)
+                where = Where("memory_conditioned", frame, object_id)
                 self.readings.append(where.reading("attention_enrichment.object", "", regions.state))
             else:
                 self.readings += self._of_object(passage, row, regions, frames, frame, object_id)
@@ -195,12 +195,11 @@ class MemoryGaze(Listener):
         kept = None if memory.kept_bs is None else memory.kept_bs[row]
         groups = group_memory(slots, known, regions.object.size, memory.num_pointer_tokens, kept)
         asked = spread(regions.object, self.max_queries)
-        where = _Where("memory_conditioned", frame, object_id)
-        for index in range(len(passage.queries)):
-            q, k = layer_queries_keys(self.model, passage, index, row)
-            mass = attention_mass(q[0][:, asked.to(q.device)], k[0], groups.group_m, len(groups.names))
+        where = Where("memory_conditioned", frame, object_id)
+        for tap, q_hnd, k_hmd in layers_of(self.model, passage, row):
+            mass = attention_mass(q_hnd[:, asked.to(q_hnd.device)], k_hmd, groups.group_m, len(groups.names))
             for metric, value in gaze(mass, groups, "attention"):
-                yield where.reading(metric, f"memory_attention.{index}.cross", value)
+                yield where.reading(metric, tap, value)
 
 
 class TokenGaze(Listener):
@@ -226,13 +225,13 @@ class TokenGaze(Listener):
             regions = self.regions(frame, object_id, (h, w))
             if regions is None:
                 continue
-            where = _Where("prompt_attended", frame, object_id)
+            where = Where("prompt_attended", frame, object_id)
             if not regions.object.any():
                 self.readings.append(where.reading("mask_tokens_enrichment.object", "", regions.state))
             else:
                 self.readings += self._of_object(passage, row, regions, where)
 
-    def _of_object(self, passage: DecoderPassage, row: int, regions: Regions, where: _Where) -> Iterator[Reading]:
+    def _of_object(self, passage: DecoderPassage, row: int, regions: Regions, where: Where) -> Iterator[Reading]:
         groups = group_picture(regions)
         num_masks = len(self.model.mask_decoder.mask_tokens.weight)
         tokens = {"object_score_token": slice(0, 1), "iou_token": slice(1, 2), "mask_tokens": slice(2, 2 + num_masks)}
@@ -244,6 +243,13 @@ class TokenGaze(Listener):
                 of_token = Mass(mass.of_queries_ng[chosen], mass.entropy_n[chosen], mass.share_g)
                 for metric, value in gaze(of_token, groups, name):
                     yield where.reading(metric, read.tap, value)
+
+
+def layers_of(model: SAM2, passage: MemoryPassage, row: int) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Tap, queries (heads, n, d) and keys (heads, m, d) of one object in each layer of memory attention."""
+    for index in range(len(passage.queries)):
+        q, k = layer_queries_keys(model, passage, index, row)
+        yield f"memory_attention.{index}.cross", q[0], k[0]
 
 
 def layer_queries_keys(model: SAM2, passage: MemoryPassage, index: int, row: int) -> tuple[Tensor, Tensor]:
@@ -259,7 +265,7 @@ def layer_queries_keys(model: SAM2, passage: MemoryPassage, index: int, row: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Where:
+class Where:
     """What readings of one object on one frame have in common."""
 
     stage: Stage

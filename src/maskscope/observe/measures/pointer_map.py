@@ -28,7 +28,7 @@ from maskscope.model import SAM2
 from maskscope.model.layers.mlp import MLP
 from maskscope.model.mask_decoder import MaskDecoder
 from maskscope.observe.grid import Regions
-from maskscope.observe.measures.attention import layer_queries_keys
+from maskscope.observe.measures.attention import Where, layers_of
 from maskscope.observe.measures.attention_weights import attention_mass
 from maskscope.observe.measures.overlap import area_matched_iou, chance_iou, grid_iou
 from maskscope.observe.measures.passages import (
@@ -41,10 +41,10 @@ from maskscope.observe.measures.passages import (
 )
 from maskscope.observe.probe import Truth, Valid
 from maskscope.observe.reading import Reading
-from maskscope.stages import Stage
 from maskscope.tracking.observer import Observation
 
 NO_POINTERS: Final = "no pointers are read"
+_IOU: Final = "pointer_influence_iou"
 MapSink = Callable[[int, int, str, NDArray[np.float32]], None]
 """Is handed frame, object, tap and an influence map (h, w), 0..1."""
 
@@ -100,27 +100,21 @@ class PointerInfluence(Listener):
                 self.readings += self._of_object(passage, row, observation.frame_index, object_id)
 
     def _of_object(self, passage: MemoryPassage, row: int, frame: int, object_id: int) -> Iterator[Reading]:
-        def reading(metric: str, tap: str = "", value: float | None = None, state: str | None = None) -> Reading:
-            name = f"pointer_influence_{metric}"
-            where: Stage = "memory_conditioned"
-            return Reading(metric=name, value=value, state=state, stage=where, tap=tap, frame=frame, object=object_id)
-
+        where = Where("memory_conditioned", frame, object_id)
         pointers = passage.memory.num_pointer_tokens
         if not pointers:
-            yield reading("iou", state=NO_POINTERS)
+            yield where.reading(_IOU, "", NO_POINTERS)
             return
         regions = self.regions(frame, object_id, passage.grid)
         if regions is not None and not regions.object.any():
-            yield reading("iou", state=regions.state)
-        for index in range(len(passage.queries)):
-            q, k = layer_queries_keys(self.model, passage, index, row)
-            influence = pointer_influence(q[0], k[0], pointers).reshape(passage.grid).cpu().numpy()
-            tap = f"memory_attention.{index}.cross"
+            yield where.reading(_IOU, "", regions.state)
+        for tap, q_hnd, k_hmd in layers_of(self.model, passage, row):
+            influence = pointer_influence(q_hnd, k_hmd, pointers).reshape(passage.grid).cpu().numpy()
             if self.sink is not None:
                 self.sink(frame, object_id, tap, influence)
             if regions is not None and regions.object.any():
                 for metric, value in fit(influence, regions):
-                    yield reading(metric, tap, value)
+                    yield where.reading(f"pointer_influence_{metric}", tap, value)
 
 
 def fit(influence_hw: NDArray[np.float32], regions: Regions) -> Iterator[tuple[str, float]]:
