@@ -69,7 +69,8 @@ class Disturbed:
     def slug(self) -> str:
         """Of the recipe, for names of files."""
         kind = self.recipe.family if self.recipe.variant is None else f"{self.recipe.family}-{self.recipe.variant}"
-        return f"{kind}-{self.recipe.severity}"
+        seed = f"-{self.recipe.seed}" if self.recipe.seed else ""
+        return f"{kind}-{self.recipe.severity}{seed}"
 
     @property
     def video_name(self) -> str:
