@@ -11,8 +11,9 @@ speaks of absence any more. So here
 - a return is verified. After an absence or a change of scene a mask is believed only if what it holds looks, to the
   image encoder, like the object did: like a prompted frame, an anchor or a sure frame from before. The candidate is
   then chosen by predicted IoU and likeness together. A little doubt of the model's is overruled the same way;
+- a mask that from one frame to the next holds something quite unlike the object has slid onto what covers it;
 - who is turned away that often is let in in the end: objects change while hidden, too.
-While the object is seen, nothing changes and there are no anchors, all this is SAM 2 bit for bit.
+While the object is seen and looks like itself, nothing changes and there are no anchors, all this is SAM 2 bit for bit.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class CompositeSettings(AnchorSettings, SceneSettings):
         verify: likeness that a return must have, as a fraction of what is usual for this object, 0..1; 0 believes all.
         part: likeness that is enough where the model sees the object and is fairly sure of the mask, likewise: what
             shows of an object behind something shares its cells with that, and looks like both.
+        lost: likeness below which an object that was seen just before is taken to be covered, likewise: the mask has
+            slid onto something else; 0 never.
         part_iou: predicted IoU above which it is fairly sure, as a fraction of what is usual for this object, 0..1.
         likeness_weight: of likeness against predicted IoU when the mask of a return is chosen, 0..1.
         doubt: object score logit above which a return is believed if it is verified; 0 never overrules the model.
@@ -73,6 +76,7 @@ class CompositeSettings(AnchorSettings, SceneSettings):
     absence: bool = True
     verify: float = 0.82
     part: float = 0.5
+    lost: float = 0.4
     part_iou: float = 0.5
     likeness_weight: float = 0.5
     doubt: float = -1.0
@@ -81,7 +85,7 @@ class CompositeSettings(AnchorSettings, SceneSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()  # of both
-        for name in ("read_iou", "sure_area", "verify", "part", "part_iou", "likeness_weight"):
+        for name in ("read_iou", "sure_area", "verify", "part", "lost", "part_iou", "likeness_weight"):
             check_range(self, name, 0, 1)
         check_range(self, "search", 0)
         check_range(self, "patience", 1)
@@ -113,12 +117,15 @@ class CompositePolicy(RankedPolicy):
         claimed = candidates.object_score_logit > 0
         if candidates.object_score_logit <= self.settings.doubt or not self.settings.verify:
             return claimed
-        if self._continues(candidates, bank, moment):
+        continues = self._continues(candidates, bank, moment)
+        if continues and not (claimed and self.settings.lost):
             return claimed
         found = looks(candidates.embedding_chw, candidates.mask_logits_mhw[chosen][None])
         if not found.any():
             return claimed
         alike = float(likeness(found, self._known(bank, moment))) / self._usual(bank, moment)
+        if continues:
+            return alike >= self.settings.lost
         if alike >= self.settings.verify:
             return True
         fairly_sure = candidates.predicted_iou_m[chosen] > self.settings.part_iou * self._usual_iou(bank, moment)
@@ -148,10 +155,13 @@ class CompositePolicy(RankedPolicy):
         yield from bank.prompted.values()
         yield from (bank.tracked[t] for t in (*anchors, *sure))
 
-    def _good(self, bank: MemoryBank, moment: Moment) -> list[FrameMemory]:
-        """The latest good frames, which say what is usual now."""
-        frames = (t for t in past(bank, moment) if _has(bank, t, GOOD))
-        return [bank.tracked[t] for t in islice(frames, self.config.num_frames - 1)]
+    def _latest(self, bank: MemoryBank, moment: Moment) -> list[FrameMemory]:
+        """What is usual now: the latest good frames and, so that a few poor ones do not become usual, sure ones."""
+        frames = past(bank, moment)
+        found = [
+            islice((t for t in frames if _has(bank, t, note)), self.config.num_frames - 1) for note in (GOOD, SURE)
+        ]
+        return [bank.tracked[t] for of_note in found for t in of_note]
 
     def _usual(self, bank: MemoryBank, moment: Moment) -> float:
         """How alike the object is to itself; 1 while only prompts are known."""
@@ -160,12 +170,12 @@ class CompositePolicy(RankedPolicy):
 
     def _usual_iou(self, bank: MemoryBank, moment: Moment) -> float:
         """How sure the model is of the object's mask; 0 while only prompts are known, which it is not asked about."""
-        return median([m.summary.predicted_iou for m in self._good(bank, moment)] or [0.0])
+        return median([m.summary.predicted_iou for m in self._latest(bank, moment)] or [0.0])
 
     def _sure(self, outcome: Outcome, bank: MemoryBank, moment: Moment) -> bool:
         """The mask is as good as usual, and not much smaller: none of the object is hidden."""
         summary, settings = outcome.summary, self.settings
-        usual_area = median([m.summary.area_fraction for m in self._good(bank, moment)] or [0.0])
+        usual_area = median([m.summary.area_fraction for m in self._latest(bank, moment)] or [0.0])
         whole = summary.area_fraction >= settings.sure_area * usual_area
         return whole and summary.predicted_iou > settings.min_iou * self._usual_iou(bank, moment)
 
