@@ -5,7 +5,7 @@ Nothing is kept but counts and what the tracker's bounded memory holds, so that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -153,7 +153,7 @@ def _run(watch: _Watch, video: VideoSource, options: WatchOptions, stop: Callabl
     return "ended", f"{video.name} ended after {watch.frames} frames"
 
 
-def _frames(video: VideoSource) -> Iterator[Frame]:
+def _frames(video: VideoSource) -> Generator[Frame]:
     yield from video
 
 
