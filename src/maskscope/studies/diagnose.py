@@ -22,8 +22,9 @@ from maskscope.studies.diagnosis_parts import Parts, content_of
 from maskscope.studies.diagnosis_work import FAMILIES, ConditionSummary, DiagnoseOptions, Work
 from maskscope.studies.folder_lock import folder_lock
 from maskscope.studies.interventions import Stopped
+from maskscope.studies.keeping import Keep, Keeping
 from maskscope.studies.looked_at import LookedAt, check_objects
-from maskscope.studies.observe import Progress, load
+from maskscope.studies.observe import Progress, kept_about, load
 from maskscope.studies.run_facts import describe, weights_hash
 from maskscope.tracking.prompts import Prompt
 from maskscope.transforms.chain import Recipe
@@ -60,6 +61,7 @@ def diagnose_clip(
     options: DiagnoseOptions | None = None,
     *,
     model: SAM2 | None = None,
+    keep: Keep | None = None,
     overwrite: bool = False,
     command: Sequence[str] = (),
     progress: Callable[[Progress], None] = lambda _: None,
@@ -76,6 +78,8 @@ def diagnose_clip(
         out: the folder; made if need be.
         options: see `DiagnoseOptions`.
         model: used instead of loading `options.observe.model`.
+        keep: features of the clip as it is, or a recording of all runs for Rerun, beside the records. The runs are then
+            tracked again where a diagnosis goes on that was stopped.
         overwrite: replace earlier results there, also those of the same call.
         command: how the program was called, for the facts.
         progress: called after each frame.
@@ -96,12 +100,13 @@ def diagnose_clip(
         find_family(recipe.family)  # an unknown one is refused before anything is computed
     model = model or load(options.observe)
     parts = Parts(folder.path, _request(clip, prompts, options, model))
-    folder.examine(overwrite, parts)
-    with folder_lock(folder.path):
+    again = folder.examine(overwrite, parts)
+    about = kept_about(model, options.observe)
+    with folder_lock(folder.path), Keeping(keep, clip, about, overwrite or again) as keeping:
         if not folder.examine(overwrite, parts):
             folder.clear()
             parts.begin()
-        work = Work(clip, list(prompts), folder, parts, options, model, tuple(command), progress, stop)
+        work = Work(clip, list(prompts), folder, parts, options, model, tuple(command), progress, stop, keeping)
         try:
             work.go(recipes)
         except Stopped:
@@ -111,6 +116,7 @@ def diagnose_clip(
             raise
         else:
             finished = True
+        keeping.finished = finished
         work.leave("finished" if finished else "stopped")
         report = None
         if finished:

@@ -14,6 +14,7 @@ from maskscope.report.page.diagnosis import Picture
 from maskscope.studies.diagnosis_folder import DiagnosisFolder
 from maskscope.studies.diagnosis_parts import Part, Parts
 from maskscope.studies.interventions import Intervention, Stopped, TrackedRun, ablations, nobody
+from maskscope.studies.keeping import Keeping
 from maskscope.studies.looked_at import LookedAt
 from maskscope.studies.observe import ObserveOptions, Progress, back, facts, maker, with_masks
 from maskscope.studies.observed_run import ObservedRun
@@ -95,6 +96,7 @@ class Work:
     command: tuple[str, ...]
     progress: Callable[[Progress], None]
     stop: Callable[[], bool]
+    keeping: Keeping | None = None
     notes: list[str] = field(default_factory=list)
     found: dict[str, Part] = field(default_factory=dict)  # what is done, in the order of the records
     stopped: bool = False
@@ -112,7 +114,8 @@ class Work:
         """
         source = self._source()
         self.transformed = list(self._disturbed(source, recipes))
-        if not self._loaded("clean", *(_tracked(each) for each in self.transformed)):
+        shown = self.keeping is not None and self.keeping.wanted  # what is done shows nothing any more
+        if shown or not self._loaded("clean", *(_tracked(each) for each in self.transformed)):
             self._track(source)
         clean = self.found["clean"].said["object_ids"]
         if not self._loaded("back"):
@@ -185,6 +188,7 @@ class Work:
             self.options.observe.policy,
             self.folder.path,
             self.clip.fps,
+            self.keeping,
         )
 
         def tick() -> bool:
@@ -265,6 +269,8 @@ class Work:
         pictures = (Picture(**one) for part in self.found.values() for one in part.said.get("pictures", ()))
         said = facts(self.clip, self.options.observe, self.command, status, notes)
         self.folder.write(rows, replace(said, pictures=tuple(pictures)))
+        if self.keeping is not None and status != "running":
+            self.keeping.tell(rows)
 
     def _rows(self, run: ObservedRun, record: MakeRecord, calibrated: bool) -> list[Record]:
         return [*rows_of_scores(run, record), *rows_of_readings(run.readings(calibrated), record)]

@@ -20,8 +20,10 @@ from maskscope.observe.counterpart import Counterpart
 from maskscope.observe.measures.filtering import Filtering
 from maskscope.report.page.diagnosis import Picture
 from maskscope.studies.diagnosis_folder import PICTURES_NAME
+from maskscope.studies.keeping import Keeping
 from maskscope.studies.looked_at import moved_prompts
 from maskscope.studies.observed_run import Instruments, ObservedRun, Seen
+from maskscope.studies.rerun_recording import AS_FILMED
 from maskscope.studies.stage_pictures import Snapshots, small
 from maskscope.tracking.prompts import Prompt
 from maskscope.transforms.base import Clip
@@ -77,11 +79,11 @@ class Disturbed:
         """Path of its video inside the diagnosis' folder."""
         return f"{PICTURES_NAME}/{self.slug}.mp4"
 
-    def begin(self, model: SAM2, policy: str, clean: ObservedRun) -> None:
+    def begin(self, model: SAM2, policy: str, clean: ObservedRun, keeping: Keeping | None = None) -> None:
         """Make the run, which is compared with the clean one."""
         instruments = Instruments(
             measures=(self.filtering.disturbed,),
-            sink=self.snapshots.see,
+            sink=self.snapshots.see if keeping is None else keeping.sink(self.slug, (self.snapshots.see,)),
             maps=self.snapshots.point,
             wants_maps=self.snapshots.wants,
         )
@@ -121,6 +123,7 @@ class SideBySide:
         policy: of memory.
         folder: of the diagnosis; videos go into its pictures.
         fps: of the videos; None where the clip does not say.
+        keeping: is shown all that the runs show.
     """
 
     model: SAM2
@@ -130,20 +133,21 @@ class SideBySide:
     policy: str
     folder: Path
     fps: float | None = None
+    keeping: Keeping | None = None
 
     def __post_init__(self) -> None:
         self.snapshots = Snapshots(strip_frames(self.source.num_frames))
         instruments = Instruments(
             taps=True,
             measures=tuple(each.filtering.clean for each in self.disturbed),
-            sink=self.snapshots.see,
+            sink=self.keeping.sink(AS_FILMED, (self.snapshots.see,)) if self.keeping else self.snapshots.see,
             maps=self.snapshots.point,
             wants_maps=self.snapshots.wants,
         )
         self.clean = ObservedRun(self.model, self.source, self.prompts, self.policy, instruments)
         for each in self.disturbed:
             each.snapshots.wanted |= self.snapshots.wanted  # of equal number: strips are stacked
-            each.begin(self.model, self.policy, self.clean)
+            each.begin(self.model, self.policy, self.clean, self.keeping)
         self._shown: NDArray[np.uint8] | None = None  # of the clean run, with masks
 
     @property
@@ -167,6 +171,8 @@ class SideBySide:
                 t = self.clean.next_frame
                 seen = self.clean.step()
                 self.snapshots.take(t, seen)
+                if self.keeping is not None:
+                    self.keeping.take(t, seen)
                 self._shown = _drawn(seen)
                 if tick():
                     return False
@@ -185,6 +191,8 @@ class SideBySide:
         t = each.run.next_frame
         seen = each.run.step()
         each.snapshots.take(t, seen)
+        if self.keeping is not None:
+            self.keeping.take(t, seen, each.slug)
         lost = [scored for scored in seen.scored if scored.success < LOST_J]
         if lost and not any(s.success < LOST_J for s in each.run.scored[: -len(seen.scored)]):
             # The first loss is worth a strip. What is inside the model is gone by now: the next frame shows it.
