@@ -14,6 +14,8 @@ from maskscope.cli.diagnose_dataset import diagnose_all
 from maskscope.cli.observed_clip import (
     Boxes,
     Device,
+    FeaturesAs,
+    FeaturesOf,
     FrameNumber,
     ImageSize,
     Mask,
@@ -22,7 +24,10 @@ from maskscope.cli.observed_clip import (
     Points,
     Policy,
     Precision,
+    RerunFile,
+    SaveFeatures,
     folder_for,
+    kept,
     prompts_for,
     told_truth,
 )
@@ -134,6 +139,10 @@ def diagnose(
             metavar="DIR", help="Where to write. (default: CLIP's name with -diagnosed)", rich_help_panel=_RESULTS
         ),
     ] = None,
+    save_features: SaveFeatures = None,
+    features_of: FeaturesOf = None,
+    features_as: FeaturesAs = "float16",
+    rerun: RerunFile = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace earlier results in DIR.", rich_help_panel=_RESULTS)
     ] = False,
@@ -153,6 +162,8 @@ def diagnose(
     if dataset is not None:
         if source or point or box or mask or masks or frame:
             raise SettingError("--dataset takes the masks of each clip", "leave out CLIP, prompts, --masks and --frame")
+        if save_features or rerun:
+            raise SettingError("--save-features and --rerun are for one clip", "leave them out, or name a CLIP")
         if overwrite:
             raise SettingError(
                 "with --dataset a clip is computed again where anything has changed that decides it, and else not",
@@ -176,6 +187,7 @@ def diagnose(
         raise SettingError("no clip is named", "give a video or a folder of images, or --dataset DIR for many clips")
     if limit is not None or jobs > 1:
         raise SettingError("--limit and --jobs are for many clips", "give --dataset DIR, or leave them out")
+    keep = kept(save_features, features_of, features_as, rerun)
     clip = look_at(source, masks=masks, sequence=sequence, start=frame, max_frames=max_frames or None)
     prompts = prompts_for(clip, point, box, mask)
     options = DiagnoseOptions(
@@ -190,6 +202,7 @@ def diagnose(
             prompts,
             folder_for(clip, out, "-diagnosed"),
             options,
+            keep=keep,
             overwrite=overwrite,
             command=["maskscope", *sys.argv[1:]],
             progress=bar,

@@ -12,6 +12,8 @@ from maskscope.cli.console import ProgressBar, stopping
 from maskscope.cli.observed_clip import (
     Boxes,
     Device,
+    FeaturesAs,
+    FeaturesOf,
     FrameNumber,
     ImageSize,
     Mask,
@@ -20,9 +22,12 @@ from maskscope.cli.observed_clip import (
     Points,
     Policy,
     Precision,
+    RerunFile,
+    SaveFeatures,
     Sequence_,
     Source,
     folder_for,
+    kept,
     prompts_for,
     told_truth,
 )
@@ -78,6 +83,10 @@ def observe(
         bool,
         typer.Option("--taps", help="Separation at the finer places inside the stages, too.", rich_help_panel=_RESULTS),
     ] = False,
+    save_features: SaveFeatures = None,
+    features_of: FeaturesOf = None,
+    features_as: FeaturesAs = "float16",
+    rerun: RerunFile = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace earlier results in DIR.", rich_help_panel=_RESULTS)
     ] = False,
@@ -86,6 +95,7 @@ def observe(
     from maskscope.studies.looked_at import look_at
     from maskscope.studies.observe import ObserveOptions, observe_clip
 
+    keep = kept(save_features, features_of, features_as, rerun)
     clip = look_at(source, masks=masks, sequence=sequence, start=frame, max_frames=max_frames)
     prompts = prompts_for(clip, point, box, mask)
     options = ObserveOptions(
@@ -102,6 +112,7 @@ def observe(
             prompts,
             folder_for(clip, out, "-observed"),
             options,
+            keep=keep,
             overwrite=overwrite,
             command=["maskscope", *sys.argv[1:]],
             progress=bar,

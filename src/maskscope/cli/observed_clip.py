@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskscope.cli.options import PrecisionChoice, gather_prompts
+from maskscope.errors import SettingError
+from maskscope.stages import STAGES
 
 if TYPE_CHECKING:
+    from maskscope.studies.keeping import Keep
     from maskscope.studies.looked_at import LookedAt
     from maskscope.tracking.prompts import Prompt
 
-_WHAT, _MODEL = "Which object", "Model"
+_WHAT, _MODEL, _KEPT = "Which object", "Model", "Kept besides"
 
 Source = Annotated[
     str,
@@ -76,6 +79,51 @@ ImageSize = Annotated[
         metavar="HxW", help="Size at which the model sees the clip. (default: as trained)", rich_help_panel=_MODEL
     ),
 ]
+
+
+SaveFeatures = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-features",
+        metavar="DIR.zarr",
+        help="Keep the features of the clip as it is, frame by frame (Zarr). Needs maskscope[features].",
+        rich_help_panel=_KEPT,
+    ),
+]
+FeaturesOf = Annotated[
+    str | None,
+    typer.Option(
+        "--features-of", metavar="NAME[,NAME]", help="Positions to keep. (default: all five)", rich_help_panel=_KEPT
+    ),
+]
+FeaturesAs = Annotated[
+    str, typer.Option("--features-as", metavar="float16|float32", help="Precision on disk.", rich_help_panel=_KEPT)
+]
+RerunFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--rerun",
+        metavar="FILE.rrd",
+        help="Record frames, masks, positions and measures for the Rerun viewer. Needs maskscope[rerun].",
+        rich_help_panel=_KEPT,
+    ),
+]
+
+
+def kept(features: Path | None, of: str | None, precision: str, rerun: Path | None) -> Keep | None:
+    """What is kept beside the records; None where nothing was asked for.
+
+    Raises:
+        SettingError: an unknown position or precision, or one without `--save-features`.
+    """
+    from maskscope.studies.keeping import Keep
+    from maskscope.studies.saved_features import FeatureChoice
+
+    if features is None and of is not None:
+        raise SettingError("--features-of says what to keep, not where", "add --save-features DIR.zarr")
+    names = STAGES if of is None else tuple(word.strip() for word in of.split(",") if word.strip())
+    choice = None if features is None else FeatureChoice(features, names, precision)  # type: ignore[arg-type]
+    return Keep(choice, rerun) if choice is not None or rerun is not None else None
 
 
 def prompts_for(
