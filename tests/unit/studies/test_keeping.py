@@ -14,11 +14,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typer.testing import CliRunner
 
+from maskscope.cli.main import app
 from maskscope.errors import OutputError, SettingError
 from maskscope.model import SAM2
 from maskscope.observe.probe import Sight
 from maskscope.stages import STAGES, Stage
+from maskscope.studies.diagnose import DiagnoseOptions, diagnose_clip
 from maskscope.studies.keeping import Keep
 from maskscope.studies.looked_at import LookedAt
 from maskscope.studies.observe import ObserveOptions, observe_clip
@@ -185,6 +188,28 @@ def test_a_recording_holds_frames_masks_positions_and_series(model: SAM2, tmp_pa
         assert path in told
     with pytest.raises(OutputError, match="is there already"):
         RerunRecording(tmp_path / "run.rrd", "square")
+
+
+def test_a_diagnosis_keeps_its_clean_run_and_records_all(model: SAM2, tmp_path: Path) -> None:
+    library = zarr()
+    pytest.importorskip("rerun", reason="recordings need rerun: pip install 'maskscope[rerun]'")
+    keep = Keep(FeatureChoice(tmp_path / "f.zarr", ("object_pointer",)), tmp_path / "run.rrd")
+    options = DiagnoseOptions(OPTIONS, families=("illumination",), intervene=False, ablate=False)
+    diagnose_clip(clip(), clip().prompts(), tmp_path / "out", options, model=model, keep=keep)
+    group = library.open(str(tmp_path / "f.zarr"), mode="r")
+    assert group.attrs["status"] == "finished"
+    told = outputs(model)[2, "object_pointer"].float().numpy().astype(np.float16)
+    np.testing.assert_array_equal(group["object_pointer/object_1"][2], told)
+    said = printed(tmp_path / "run.rrd")
+    for path in ("/as_filmed/frame/masks", "/illumination-3/frame", "/illumination-3/object_1/prompt_attended"):
+        assert path in said
+    assert "/measures/j/object_1/illumination-3" in said
+
+
+def test_what_to_keep_needs_a_place() -> None:
+    result = CliRunner().invoke(app, ["observe", "clip.mp4", "--point", "1,1", "--features-of", "object_pointer"])
+    assert result.exit_code == 2
+    assert "add --save-features" in result.output
 
 
 def printed(recording: Path) -> str:

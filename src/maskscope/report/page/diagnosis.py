@@ -16,7 +16,8 @@ The clip as it is has family "" and severity 0; each transformation its family a
     early decoding        `early_j` at taps of memory attention and at positions, each frame
     filtering             `filtering_distance.object`, `.background`; `filtering_ratio.object`, at positions, each frame
     attention             `attention_enrichment.SLOT.object`, `.SLOT.background` and `.pointers`, by layer (tap)
-    intervention          `recovered_j` at positions, each frame and (without frame) whole clip; `carried_j` likewise
+    intervention          `recovered_j` at positions, each frame and (without frame) whole clip; `carried_j` likewise;
+                          `ablation_loss`, `ablated_j` by source (tap) and `intact_j`, of the clip as it is
     distance to memory    `window_distance` at positions, each frame
     calibration           `predicted_iou.ece`, `.bias`, `.auc`, `object_score.ece`, `.ece_floor`, `.bias`, `.auc`
 
@@ -36,6 +37,24 @@ from maskscope.stages import STAGES
 
 FORMAT: Final = "maskscope.diagnosis/1"
 RECORDS_NAME: Final = "records.parquet"
+
+_READ: Final = (  # how names of metrics begin that some section shows
+    "j",
+    "outcome",
+    "loss",
+    "blame",
+    "separation_auc",
+    "onset",
+    "early_j",
+    "filtering_",
+    "attention_enrichment.",
+    "recovered_j",
+    "carried_j",
+    "ablation_loss",
+    "window_distance",
+    "predicted_iou.",
+    "object_score.",
+)
 
 Kind = Literal["panel", "overlay"]
 PANELS: Final = ("input", *STAGES, "mask")
@@ -177,13 +196,18 @@ def open_diagnosis(path: Path | str) -> Diagnosis:
     records = tuple(read_records(file))
     if not records:
         raise RecordError(f"{file} holds no row", "run the diagnosis again; a clip without the object leaves none")
+    if not any(row.metric.startswith(_READ) for row in records):
+        others = ", ".join(sorted({row.metric for row in records})[:3])
+        raise RecordError(
+            f"{file} holds no diagnosis, but {others}", "give the folder of a diagnosis or an observation"
+        )
     return Diagnosis(file.parent, records, facts)
 
 
 def _refuse_missing(given: Path, file: Path) -> None:
     if not given.exists():
         raise RecordError(f"there is no {given}", "give the folder of a diagnosis, or its records.parquet")
-    begun = sorted(p.name for p in given.iterdir() if p.name == "jobs" or p.suffix in (".json", ".part"))
+    begun = sorted(p.name for p in given.iterdir() if p.name in ("jobs", "parts") or p.suffix in (".json", ".part"))
     if begun:
         raise RecordError(
             f"the run in {given} was interrupted: it left {', '.join(begun[:3])} and no {file.name}",

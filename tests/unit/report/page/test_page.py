@@ -18,10 +18,11 @@ from maskscope.cli.main import app
 from maskscope.errors import RecordError
 from maskscope.records import Record, write_records
 from maskscope.report.page.diagnosis import Facts, Picture, open_diagnosis
-from maskscope.report.page.intervals import mean_of, retention_of
+from maskscope.report.page.intervals import geometric_mean_of, mean_of, retention_of
 from maskscope.report.page.names import SHORT_NAMES, count, listed
 from maskscope.report.page.page import SECTIONS, build_page
 from maskscope.report.page.section import Evidence
+from maskscope.report.page.sections.ablation import chart
 from maskscope.report.page.verdict import findings_of, paragraph
 from maskscope.stages import STAGES
 
@@ -99,6 +100,43 @@ def test_what_is_not_measured_is_left_out_and_said(tmp_path: Path) -> None:
     assert "Nothing needs to be changed" in page
 
 
+def test_what_was_taken_away_is_shown_with_its_interval(tmp_path: Path) -> None:
+    def row(**more: Any) -> Record:
+        return Record(run="r", clip="a", object=1, **more)
+
+    rows = [row(metric=metric, frame=t, value=0.9) for t in range(40) for metric in ("j", "intact_j")]
+    for source, left in (("recent_memory", 0.4), ("pointers", 0.9)):
+        place: dict[str, Any] = {"stage": "memory_conditioned", "tap": source}
+        rows += [row(metric="ablated_j", frame=t, value=left + 0.02 * (t % 2), **place) for t in range(40)]
+        rows.append(row(metric="ablation_loss", value=0.89 - left, **place))
+    refused: dict[str, Any] = {"stage": "prompt_attended", "tap": "fine_levels", "state": "nothing of it is read"}
+    rows.append(row(metric="ablation_loss", **refused))
+    write_records(rows, tmp_path / "records.parquet")
+    made = chart(Evidence(open_diagnosis(tmp_path)))
+    assert made is not None
+    assert "depend most on the recent memory: without, the overlap falls by 0.49" in made.title
+    assert [row[0] for row in made.table] == ["recent memory", "object pointers", "fine picture levels"]
+    assert made.table[2][1:] == ["", "", "", "nothing of it is read"]
+
+
+def test_a_blame_of_a_minority_says_so(tmp_path: Path) -> None:
+    def row(**more: Any) -> Record:
+        return Record(run="r", clip="a", object=1, family="speed", severity=3, **more)
+
+    rows = [Record(run="r", clip="a", object=1, metric="j", frame=t, value=0.9) for t in range(60)]
+    rows += [row(metric="j", frame=t, value=0.1) for t in range(60)]
+    for frame, frames, stage in ((0, 10, "image_embedding"), (20, 40, "not determined")):
+        rows.append(row(metric="loss", frame=frame, state="lost", value=float(frames)))
+        rows.append(row(metric="blame", frame=frame, state=stage))
+    write_records(rows, tmp_path / "records.parquet")
+    evidence = Evidence(open_diagnosis(tmp_path))
+    change = paragraph(evidence, findings_of(evidence))[-1]
+    assert change.startswith(
+        "Change first: camera, light, resolution or frame rate. 10 of 50 lost frames (under speed)"
+    )
+    assert change.endswith("For the other 40, most of them, no stage can be named.")
+
+
 def test_names_from_records_cannot_write_the_page(tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script>"
     rows = [Record(run="r", clip=evil, metric="j", frame=t, object=1, value=0.9) for t in range(3)]
@@ -121,6 +159,15 @@ def test_nothing_determined_blames_nothing(tmp_path: Path) -> None:
     findings = findings_of(evidence)
     assert (findings[1].level, findings[1].blamed) == ("breaks", None)
     assert "not determined" in paragraph(evidence, findings)[-1]
+
+
+def test_one_frame_cannot_blow_up_a_ratio() -> None:
+    ratios = [0.5] * 39 + [1e9]
+    rows = [Record(run="r", clip="a", metric="filtering_ratio.object", frame=t, value=v) for t, v in enumerate(ratios)]
+    found = geometric_mean_of(rows)
+    assert found is not None
+    assert found.estimate == pytest.approx((0.5**39 * 1000) ** (1 / 40))
+    assert geometric_mean_of([]) is None
 
 
 def test_intervals() -> None:
@@ -176,12 +223,24 @@ def _unfinished(folder: Path) -> None:
     write_records(rows, folder / "records.parquet", Facts(status="stopped").to_json())
 
 
+def _no_diagnosis(folder: Path) -> None:
+    write_records([Record(run="r", clip="a", metric="frames_per_second", value=3.0)], folder / "records.parquet")
+
+
+def _other_format(folder: Path) -> None:
+    rows = [Record(run="r", clip="a", metric="j", frame=0, value=1.0)]
+    write_records(rows, folder / "records.parquet", {**Facts().to_json(), "format": "maskscope.diagnosis/0"})
+
+
 @pytest.mark.parametrize(
     ("prepare", "says"),
     [
         (lambda folder: None, "holds no records.parquet"),
         (lambda folder: (folder / "jobs").mkdir(), "was interrupted"),
+        (lambda folder: (folder / "parts").mkdir(), "was interrupted"),
         (_unfinished, "not finished"),
+        (_no_diagnosis, "holds no diagnosis, but frames_per_second"),
+        (_other_format, "has the format maskscope.diagnosis/0"),
         (_other_version, "version 1 of the records"),
         (lambda folder: write_records([], folder / "records.parquet"), "holds no row"),
         (lambda folder: (folder / "records.parquet").write_bytes(b"rubbish"), "no whole table"),
