@@ -96,7 +96,7 @@ def expected_cost(decisions: Iterable[Decision], inputs: CostInputs, fps: float,
     visible, absent = int(total[0]), int(total[1])
     miss, alarm = _shares(total[None])
     costs = _costs(miss, alarm, inputs)[0]
-    best = int(np.argmin(costs))
+    best = int(_middle_of_least(costs[None])[0])
     times = block_draws(max(len(counts), 1), seed) if len(counts) else np.zeros((0, 0), np.int64)
     drawn_miss, drawn_alarm = _shares(times @ counts) if len(counts) else (np.zeros((0, k)), np.zeros((0, k)))
     drawn = _costs(drawn_miss, drawn_alarm, inputs)
@@ -111,7 +111,7 @@ def expected_cost(decisions: Iterable[Decision], inputs: CostInputs, fps: float,
     looks = len({each.block for each in several})
     needed_s = 3 / CERTAIN_SHARE * BLOCK_FRAMES / fps
     seconds = visible / fps
-    best_draws = np.array([THRESHOLDS[index] for index in drawn.argmin(1)]) if len(drawn) else np.zeros(0)
+    best_draws = np.array([THRESHOLDS[index] for index in _middle_of_least(drawn)]) if len(drawn) else np.zeros(0)
     hour = inputs.objects_per_hour
     state = "no frame shows the object" if not visible else "" if absent else "no frame is without the object"
     stock = int(np.argmin(np.abs(np.array(THRESHOLDS))))
@@ -154,6 +154,14 @@ def expected_cost(decisions: Iterable[Decision], inputs: CostInputs, fps: float,
         ),
         sure=not state and seconds >= needed_s and width <= (best_cost.value or 0.0),
     )  # fmt: skip
+
+
+def _middle_of_least(costs: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Of each row the middle one of its least values: where many thresholds cost the same, it has most room."""
+    least = np.isclose(costs, costs.min(1, keepdims=True), rtol=1e-9, atol=1e-9)
+    first, last = least.argmax(1), costs.shape[1] - 1 - least[:, ::-1].argmax(1)
+    middle = (first + last) // 2
+    return np.where(least[np.arange(len(costs)), middle], middle, first)
 
 
 def _counts(decisions: Sequence[Decision]) -> NDArray[np.float64]:

@@ -93,9 +93,7 @@ class Figure:
         if self.unit not in UNITS:
             raise RecordError(f"the figure {self.name} has the unit {self.unit!r}, expected one of {', '.join(UNITS)}")
         if (self.value is None) != bool(self.state):
-            raise RecordError(
-                f"the figure {self.name} has either a value or a state, got {self.value}, {self.state!r}"
-            )
+            raise RecordError(f"the figure {self.name} has either a value or a state, got {self.value}, {self.state!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

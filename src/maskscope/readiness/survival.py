@@ -59,7 +59,7 @@ class Interval:
     Attributes:
         frames: estimate, 1 or more.
         low, high: 95 % interval; `high` is None without a loss.
-        at_least: there was no loss: `frames` is the end that can be relied on.
+        at_least: there was no loss: `frames` is as long as a track was followed, and `low` what can be relied on.
     """
 
     frames: float
@@ -73,7 +73,8 @@ def reprompt_interval(episodes: Sequence[Episode], loss_share: float) -> Interva
 
     Losses come at a constant rate, the exponential law, which few losses are enough for: their number over the frames
     that were followed, with the exact Poisson interval. Without a loss the rate is at most 3 over the frames (the rule
-    of three), and the interval follows from that.
+    of three), from which the lower end follows; the estimate is then the longest that a track was followed, where the
+    Kaplan-Meier curve still stands at 1.
 
     Args:
         episodes: one or more with a frame.
@@ -83,8 +84,8 @@ def reprompt_interval(episodes: Sequence[Episode], loss_share: float) -> Interva
     losses = sum(each.lost for each in episodes)
     budget = -math.log1p(-loss_share)
     if not losses:
-        frames = max(budget * followed / 3, 1.0)
-        return Interval(frames, frames, None, True)
+        longest = float(max((each.frames for each in episodes), default=0))
+        return Interval(max(longest, 1.0), min(max(budget * followed / 3, 1.0), max(longest, 1.0)), None, True)
     # Poisson limits by chi-squared quantiles, these by Wilson and Hilferty's cube: within 2 % from one loss on.
     most = 0.5 * _chi2(_Z, 2 * (losses + 1))
     least = 0.5 * _chi2(-_Z, 2 * losses)
