@@ -136,6 +136,18 @@ def test_killed_in_the_middle_and_by_two_at_once_it_gives_the_same(whole: Path, 
     assert values(out) == pytest.approx(values(whole), abs=0.02)
 
 
+def test_policies_are_compared_with_the_stock_one(run: Callable[..., Result], tmp_path: Path) -> None:
+    result = run("--families", "lookalike", "--severities", "5", "--policies", "stock,gated:warm_up=2", "--limit", "1")
+    assert result.exit_code == 0, result.output
+    assert "against stock: the same objects of the same clips" in result.stdout
+    assert "lookalike, severity 5 (model small)" in result.stdout
+    said = json.loads((tmp_path / "out" / "summary.json").read_text())["policies"]
+    assert [(row["family"], row["policy"]) for row in said] == [
+        (family, policy) for family in ("", "lookalike") for policy in ("stock", "gated:warm_up=2")
+    ]
+    assert all(row["fps"] > 0 and row["measures"]["j_and_f"]["objects"] == 2 for row in said)
+
+
 def test_a_job_that_fails_is_listed_and_the_others_go_on(run: Callable[..., Result], tmp_path: Path) -> None:
     result = run("--families", "illumination/aurora,speed", "--severities", "1")
     assert result.exit_code == 1

@@ -95,8 +95,9 @@ def _recommended(found: Sequence[Choice]) -> str:
 def _condition(choice: Choice) -> str:
     """All policies under one condition."""
     clips = max(row.clips for row in choice.rows)
+    counted = f"{clips} clip" if clips == 1 else f"{clips} clips"
     lines = [
-        f"**{_name(choice)}**, severity {_severity(choice)}, {clips} clips, model {choice.tracker}",
+        f"**{_name(choice)}**, severity {_severity(choice)}, {counted}, model {choice.tracker}",
         "",
         "| policy | J&F | gain | absent | returned | miss | drift | halluc. | recovered | after | fps | memory |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
@@ -179,8 +180,10 @@ def times_text(rows: Sequence[TimeRow]) -> str:
 def _moment(row: TimeRow) -> str:
     score = "-" if row.score is None else f"{100 * row.score:.1f}"
     ends = ""
-    if row.gain is not None and row.low is not None and row.high is not None:
-        ends = f" {100 * row.gain:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
+    if row.gain is not None:
+        ends = f" {100 * row.gain:+.1f}"
+        if row.low is not None and row.high is not None:
+            ends += f" [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
     halluc = "-" if row.hallucination is None else f"{100 * row.hallucination:.0f} %"
     return f"{score}{ends} ({halluc})"
 

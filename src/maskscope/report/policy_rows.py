@@ -72,7 +72,7 @@ class Paired:
         objects: how many objects and conditions.
         clips: of how many clips.
         gain: value less control.
-        low: lower end of its interval of 95 % over clips; None where none was made.
+        low: lower end of its interval of 95 % over clips; None where none was made, as of a single clip.
         high: upper end.
     """
 
@@ -152,11 +152,13 @@ def rounded(value: float | None) -> float | None:
 
 
 def query(text: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of a query over files of records, by names of columns.
+    """Rows of a query over `files` of records, by names of columns; none of no file.
 
     Raises:
         SettingError: DuckDB is not installed.
     """
+    if not parameters["files"]:
+        return []
     duckdb = load_extra("duckdb", "tables", "tables of results")
     with duckdb.connect() as connection:
         cursor = connection.execute(text, parameters)
@@ -231,7 +233,7 @@ def _paired(pairs: dict[str, list[tuple[float, float]]], bootstrap: Bootstrap | 
     everything = [pair for values in pairs.values() for pair in values]
     value, control = (sum(pair[side] for pair in everything) / len(everything) for side in (0, 1))
     found = Paired(value, control, len(everything), len(pairs), value - control)
-    if bootstrap is None:
+    if bootstrap is None or len(pairs) == 1:
         return found
     ours, theirs = ([[pair[side] for pair in values] for values in pairs.values()] for side in (0, 1))
     ends = difference_interval(ours, theirs, bootstrap)

@@ -21,8 +21,11 @@ def policy_table(rows: Sequence[PolicyRow]) -> str:
             named = "clean clips" if not row.family else f"{row.family}, severity {row.band}"
             lines += ["", f"{named} (model {row.tracker})", head, "-" * len(head)]
         score, absent, back = (row.measures.get(name) for name in ("j_and_f", "disappearance", "reappearance"))
-        line = f"{row.policy:<{width}} {row.clips:>5} {_value(score):>6} {_gain(score):>7} {_ends(score):>16}"
-        line += f" {_value(absent):>7} {_gain(absent):>7} {_value(back):>7} {_gain(back):>7}"
+        gains = [
+            "" if found is None or row.policy == CONTROL else f"{found.gain:+.3f}" for found in (score, absent, back)
+        ]
+        line = f"{row.policy:<{width}} {row.clips:>5} {_value(score):>6} {gains[0]:>7} {_ends(score):>16}"
+        line += f" {_value(absent):>7} {gains[1]:>7} {_value(back):>7} {gains[2]:>7}"
         for name, digits, places in (
             ("miss", 3, 6), ("drift", 3, 6), ("hallucination", 3, 6), ("recovered", 2, 6), ("latency_frames", 1, 6)
         ):  # fmt: skip
@@ -59,10 +62,6 @@ def time_table(rows: Sequence[TimeRow]) -> str:
 
 def _value(found: Paired | None) -> str:
     return "-" if found is None else f"{found.value:.3f}"
-
-
-def _gain(found: Paired | None) -> str:
-    return "" if found is None or found.low is None else f"{found.gain:+.3f}"
 
 
 def _ends(found: Paired | None) -> str:

@@ -78,7 +78,7 @@ class TimeRow:
         score: mean of J and F over frames that show the object.
         hallucination: share of the other frames on which something was found.
         gain: score less the stock policy's of the same objects; None for the stock one, or without it.
-        low: lower end of its interval of 95 % over clips.
+        low: lower end of its interval of 95 % over clips; None of a single clip.
         high: upper end.
     """
 
@@ -133,7 +133,7 @@ def compare_times(moments: Sequence[Moment], bootstrap: Bootstrap | None = None)
             if pairs:
                 ours, stock = ([[pair[side] for pair in values] for values in pairs.values()] for side in (0, 1))
                 found = difference_interval(ours, stock, bootstrap)
-                ends = (found.estimate, found.low, found.high)
+                ends = (found.estimate, found.low, found.high)[: 3 if len(pairs) > 1 else 1]
             seen, halluc = _mean([m.score for m in mine]), _mean([m.hallucination for m in mine])
             rows.append(TimeRow(policy, start, len({m.clip for m in mine}), seen, halluc, *ends))
     return rows

@@ -172,7 +172,7 @@ class TestPage:
         assert "| occlusion | 4-5 | 8 | gated | +10.0 [+10.0, +10.0] | 0.90x |" in text
         assert "| gated | 50.0 | +10.0 [+10.0, +10.0] |" in text
         assert "| 9.0 (0.90x) | +10 MB |" in text
-        assert "| 300 | 1 | 50.0 (25 %) | 75.0 +25.0 [+25.0, +25.0] (25 %) |" in text
+        assert "| 300 | 1 | 50.0 (25 %) | 75.0 +25.0 (25 %) |" in text
         assert "In 4 of 4 conditions the recommended policy was the best" in text
         write_policy_page([tmp_path / "short.parquet"], page, QUICK)
         assert page.read_text() == text

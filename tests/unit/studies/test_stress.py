@@ -98,6 +98,27 @@ class TestGrid:
         shorter = SimpleNamespace(num_frames=4, frame=sequence.frame, object_masks=sequence.object_masks)
         assert clip_digest(shorter) != clip_digest(shown)  # type: ignore[arg-type]
 
+    def test_long_clips_come_with_their_severity_and_have_their_length(self, data: Path) -> None:
+        long = replace(GRID, families=("tint",), limit=1, long_frames=700)
+        jobs = stress_jobs(data, long, MODEL)
+        assert [(job.label, job.size) for job in jobs] == [
+            ("cow, clean", 5),
+            ("cow, tint:1", 5),
+            ("cow, long-700:1", 700),
+            ("cow, tint:3", 5),
+            ("cow, long-700:3", 700),
+        ]
+        longer = stress_jobs(data, replace(long, long_frames=701), MODEL)
+        assert len(digests(jobs) & digests(longer)) == 3
+        with pytest.raises(MaskscopeError, match="no room for an absence of 32; give 243"):
+            stress_jobs(data, replace(long, long_frames=242), MODEL)
+
+    def test_made_up_clips_need_no_files_and_are_not_drawn_to_be_told_apart(self) -> None:
+        jobs = stress_jobs("drawn:3", StressOptions(families=(), long_frames=900, severities=(2,)), MODEL)
+        clips = [f"drawn-0{number}" for number in (1, 2, 3)]
+        assert [job.label for job in jobs] == [f"{clip}, {end}" for end in ("clean", "long-900:2") for clip in clips]
+        assert len(digests(jobs)) == 6
+
     @pytest.mark.parametrize(
         ("wrong", "problem"),
         [
