@@ -83,8 +83,8 @@ def _onset(found: Findings) -> list[str]:
         chance = "p below 0.001" if step["p"] < 0.001 else f"p {step['p']:.3f}"
         if step.get("tap"):
             lines.append(
-                f"{what}: one step up fits best at {tap_name(step['tap'])}, by {step['rise']:.3f} ({chance}; 95 % of "
-                f"the redraws {range_of(step)}; {count(step['clips'], 'clip')})."
+                f"{what}: along the taps of stride 16 one step up fits best at {tap_name(step['tap'])}, by "
+                f"{step['rise']:.3f} ({chance}; 95 % of the redraws {range_of(step)}; {count(step['clips'], 'clip')})."
             )
         else:
             lines.append(f"{what}: no step can be made out (best rise {step['rise']:.3f}, {chance}).")

@@ -44,6 +44,9 @@ STUDY_VERSION: Final = 1
 """Of what a job does; another number makes every job a new one."""
 
 SEPARATION: Final = "separation_auc"
+OTHER_GRIDS: Final = ("stride4", "stride8", "stride32", "upscaled", "mask_logits")
+"""Endings of taps that are not at stride 16: finer or coarser cells make the object and the control region easier or
+harder to tell apart by themselves, so a step between grids would say nothing of layers."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ def clip_folder(out: Path, clip: str) -> Path:
 
 
 def onsets(rows: Iterable[Record]) -> dict[str, dict[str, Any]]:
-    """Where along the taps the object comes to be separate, over clips as they are; for `Findings`.
+    """Where along the taps of stride 16 the object comes to be separate, over clips as they are; for `Findings`.
 
     Of "separation_auc" and of "above_control", by how much it is higher than that of the control task. Each has the
     places in order, and what `maskscope.observe.measures.onset.Onset` has; none where fewer than two clips have a value
@@ -212,7 +215,9 @@ def onsets(rows: Iterable[Record]) -> dict[str, dict[str, Any]]:
     sums: dict[str, dict[str, dict[str, list[float]]]] = {SEPARATION: {}, f"{SEPARATION}_control": {}}
     order: dict[str, Stage] = {}
     for row in rows:
-        if row.metric in sums and not row.family and row.tap and row.stage is not None and row.value is not None:
+        if row.metric not in sums or row.family or not row.tap or row.tap.endswith(OTHER_GRIDS):
+            continue
+        if row.stage is not None and row.value is not None:
             place = place_of(row.stage, row.tap)
             order.setdefault(place, row.stage)
             sums[row.metric].setdefault(row.clip, {}).setdefault(place, []).append(row.value)

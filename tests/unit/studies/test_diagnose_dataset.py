@@ -137,7 +137,7 @@ def test_refusals_come_before_the_work(place: Path, tmp_path: Path) -> None:
 
 
 def test_the_onset_over_clips_is_where_it_was_planted() -> None:
-    taps = [f"memory_attention.{n}.{part}" for n in range(2) for part in ("self", "cross", "mlp")]
+    taps = [f"memory_attention.{n}.{part}" for n in range(2) for part in ("self", "cross", "mlp")] + ["mask_logits"]
     rows = [
         Record(run="r", clip=f"clip{n}", metric=metric, value=value, stage="memory_conditioned", tap=tap, object=1)
         for n in range(8)
@@ -151,4 +151,5 @@ def test_the_onset_over_clips_is_where_it_was_planted() -> None:
     assert found["separation_auc"]["tap"] == "memory_conditioned/memory_attention.1.cross"
     assert found["separation_auc"]["rise"] == pytest.approx(0.3, abs=0.02)
     assert found["above_control"]["tap"] is None  # the control rises as much
-    assert onsets(rows[:12]) == {}  # of one clip
+    assert len(found["separation_auc"]["places"]) == 6  # mask logits have finer cells
+    assert onsets(rows[:14]) == {}  # of one clip
