@@ -96,6 +96,11 @@ def test_enrichment_counts_against_the_uniform_share() -> None:
     assert "attention_mass.recent_1.object" not in found, "there are no such keys"
 
 
+def test_memories_that_are_read_in_part_keep_their_regions() -> None:
+    groups = group_memory(["prompted", "recent_1"], [HERE, None], 4, 2, torch.tensor([0, 2, 4, 5, 6, 7]))
+    assert groups.group_m.tolist() == [0, 1, 5, 5, 5, 5, 6, 6]
+
+
 def test_without_preference_everything_is_at_one() -> None:
     groups = group_memory(["prompted", "recent_1"], [HERE, HERE], 4, 2)
     found = dict(gaze(attention_mass(QUERY, key(*[0.3] * 10), groups.group_m, 7), groups, "attention"))
