@@ -167,5 +167,5 @@ def _ledger(result: ReadinessResult, words: Saying) -> Section:
 def _notes(result: ReadinessResult, say: Wording) -> str:
     if not result.notes:
         return ""
-    items = "".join(f"<li>{escape(note)}</li>" for note in result.notes)
+    items = "".join(f"<li>{escape(say.told(note))}</li>" for note in result.notes)
     return f'<section id="notes"><h2>{escape(say("page.notes"))}</h2><ul>{items}</ul></section>'

@@ -61,15 +61,10 @@ class Saying:
         one = f"unit_one.{unit}"
         return self.say(one if text == "1" and one in self.say else f"unit.{unit}", value=text)
 
-    def state(self, state: str) -> str:
-        """Why there is no value, in the language's words where it has some."""
-        key = f"state.{state}"
-        return self.say(key) if key in self.say else state
-
     def value(self, figure: Figure) -> str:
         """With unit and bound; of a figure without value, why there is none."""
         if figure.value is None:
-            return self.state(figure.state)
+            return self.say.told(figure.state)
         return self.say(f"bound.{figure.bound.replace(' ', '_')}", value=self.number(figure.value, figure.unit))
 
     def interval(self, figure: Figure) -> str:

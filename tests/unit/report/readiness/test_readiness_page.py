@@ -101,9 +101,12 @@ def test_the_decision_says_what_the_result_says() -> None:
 
 
 def test_what_could_not_be_tried_is_said() -> None:
-    page = build_readiness_page(too_short(), "en")
+    result = too_short()
+    page = build_readiness_page(result, "en")
     assert "The frame rate was not tried" in page
-    assert "nothing lower can be tried" in page
+    state = result.figures()["frame_rate.limit"].state
+    assert state
+    assert state in page
     assert "Accuracy kept as frames are left out" not in page, "no curve of one point"
 
 
@@ -135,6 +138,13 @@ def test_the_page_is_self_contained_and_the_same_again(tmp_path: Path) -> None:
 def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(SettingError, match=r"'fr'; choose en or ja"):
         build_readiness_page(made_up_readiness(), "fr")
+
+
+def test_sentences_of_results_are_told_in_the_language() -> None:
+    note = "The clip is 4.0 s long; from 10 s on limits can be told with narrower intervals."
+    assert wording("en").told(note) == note
+    assert wording("ja").told(note).startswith("映像の長さは 4.0 秒です。10 秒以上")
+    assert wording("ja").told("something new") == "something new"
 
 
 @pytest.mark.parametrize(

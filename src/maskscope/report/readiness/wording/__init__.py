@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +36,16 @@ class Wording:
         """
         return self.texts[key].format(**values)
 
+    def told(self, sentence: str) -> str:
+        """What a result says in English (a state, a note), in this language; as it is where the catalogue has no words.
+
+        The English catalogue holds such sentences as results have them, under "told".
+        """
+        for key, pattern in _told_patterns():
+            if found := pattern.fullmatch(sentence):
+                return self(key, **found.groupdict())
+        return sentence
+
     def __contains__(self, key: str) -> bool:
         return key in self.texts
 
@@ -50,6 +61,18 @@ def wording(language: str) -> Wording:
         raise SettingError(f"there is no page in the language {language!r}", f"choose {' or '.join(LANGUAGES)}")
     content = files(__name__).joinpath(f"{language}.toml").read_text(encoding="utf-8")
     return Wording(language, dict(_flat(tomllib.loads(content))))
+
+
+@lru_cache
+def _told_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """English sentences of results, their placeholders open."""
+    found = []
+    for key, text in wording("en").texts.items():
+        if key.startswith("told."):
+            parts = re.split(r"{(\w+)}", text)
+            pattern = "".join(f"(?P<{part}>.+?)" if odd % 2 else re.escape(part) for odd, part in enumerate(parts))
+            found.append((key, re.compile(pattern)))
+    return tuple(found)
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -1,0 +1,96 @@
+"""Does a monitor that runs for hours keep its memory flat? Watches synthetic frames and weighs itself.
+
+    python benchmarks/watch.py                  # 5,000 frames of the compact model
+    python benchmarks/watch.py --frames 1000    # a quick look
+
+Resident memory is printed at 500 frames and at the end. Exit code 1: it grew by more than 20 MB in between.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from maskscope.data.source import Frame, VideoSource
+from maskscope.data.synthetic.plant import PlantConfig, iter_plant
+from maskscope.errors import MaskscopeError
+from maskscope.model.checkpoints import load_model
+from maskscope.readiness.result import WatchLimit
+from maskscope.studies.watch import WatchOptions, watch_stream
+from maskscope.tracking.prompts import Prompt
+
+FIRST_MARK: Final = 500
+LIMIT_MB: Final = 20.0
+_HEIGHT_PX: Final = 144
+_KEPT: Final = 50  # frames that are drawn once and shown forth and back, so that drawing costs no time
+
+
+class Endless(VideoSource):
+    """A few frames of the conveyor, forth and back for ever."""
+
+    name, fps = "made-up stream", 25.0
+
+    def __init__(self) -> None:
+        config = PlantConfig(scene="conveyor", num_frames=_KEPT, height_px=_HEIGHT_PX)
+        drawn = list(iter_plant(config))
+        self.height, self.width = config.height_px, config.width_px
+        self.first_mask = drawn[0].visible == 1
+        self._frames = [frame.rgb for frame in (*drawn, *reversed(drawn))]
+
+    @property
+    def num_frames(self) -> None:
+        """It has no end."""
+        return None
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        while True:
+            yield Frame(index, index / 25.0, self._frames[index % len(self._frames)])
+            index += 1
+
+
+def resident_mb() -> float:
+    """What this process holds in physical memory now, not at its peak."""
+    gc.collect()
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """See the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=5000, metavar="N", help=f"more than {FIRST_MARK} (5000)")
+    parser.add_argument("--model", default="compact", metavar="NAME", help="(compact)")
+    given = parser.parse_args(arguments)
+    if given.frames <= FIRST_MARK:
+        parser.error(f"--frames {given.frames} leaves nothing after frame {FIRST_MARK}")
+    stream = Endless()
+    held: dict[int, float] = {}
+    begin = time.perf_counter()
+
+    def weigh(line: Mapping[str, Any]) -> None:
+        if line["type"] == "frame" and line["frame"] + 1 in (FIRST_MARK, given.frames):
+            held[line["frame"] + 1] = resident_mb()
+            rate = (line["frame"] + 1) / (time.perf_counter() - begin)
+            print(f"frame {line['frame'] + 1:6d}: {held[line['frame'] + 1]:7.1f} MB resident, {rate:.1f} frames/s")
+
+    options = WatchOptions(keep_going=True, max_frames=given.frames)
+    limit = WatchLimit(signal="luma.object", low=0.0, high=None, source="given")
+    try:
+        model = load_model(given.model, device="cpu")
+        watch_stream(stream, [Prompt(1, mask=stream.first_mask)], [limit], options, model=model, write=weigh)
+    except MaskscopeError as error:
+        parser.exit(2, f"error: {error}\n")
+    grown = held[given.frames] - held[FIRST_MARK]
+    print(f"grown by {grown:.1f} MB between frames {FIRST_MARK} and {given.frames}")
+    return int(grown > LIMIT_MB)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
