@@ -30,7 +30,7 @@ from maskscope.cli.options import PrecisionChoice, parse_size
 if TYPE_CHECKING:
     from maskscope.readiness.result import Figure, ReadinessResult
 
-_ASKED, _RESULTS = "What is asked", "Results"
+_ASKED, _RESULTS, _WATCH = "What is asked", "Results", "Watching a stream"
 DEFAULT_FRAMES = 300
 
 HELP = """
@@ -57,6 +57,9 @@ Examples:
   maskscope readiness line3.mp4 --box 300,150,420,260
   maskscope readiness line3.mp4 --mask first.png --cost-miss 80 --objects-per-hour 1200 --lang ja
   maskscope readiness DAVIS --sequence dog --keep 0.9
+\b
+  hold the running camera to what was found:
+  maskscope readiness rtsp://camera/1 --watch --box 300,150,420,260 --thresholds line3-readiness/readiness.json
 """
 
 
@@ -97,6 +100,41 @@ def readiness(
     device: Device = None,
     precision: Precision = PrecisionChoice.auto,
     image_size: ImageSize = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Hold CLIP, which may be a stream or camera:0, to limits: JSON lines, exit code 10 at an alarm, 11 "
+            "where the stream stops.",
+            rich_help_panel=_WATCH,
+        ),
+    ] = False,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="readiness.json of an earlier run.", rich_help_panel=_WATCH),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SIGNAL=LOW:HIGH", help="Instead of that, or beside it. Repeat for more.", rich_help_panel=_WATCH
+        ),
+    ] = None,
+    hold: Annotated[
+        int, typer.Option(metavar="N", help="Frames in a row outside that raise an alarm.", rich_help_panel=_WATCH)
+    ] = 25,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Go on after an alarm.", rich_help_panel=_WATCH)
+    ] = False,
+    every: Annotated[
+        int, typer.Option(metavar="N", help="Write a line each N frames; alarms always.", rich_help_panel=_WATCH)
+    ] = 1,
+    policy: Annotated[
+        str, typer.Option(metavar="NAME", help="Of memory, while watching.", rich_help_panel=_WATCH)
+    ] = "stock",
+    log: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Add the lines there, not to stdout.", rich_help_panel=_WATCH),
+    ] = None,
     lang: Annotated[str, typer.Option(metavar="en|ja", help="Of the page.", rich_help_panel=_RESULTS)] = "en",
     out: Annotated[
         Path | None,
@@ -109,6 +147,31 @@ def readiness(
     ] = False,
 ) -> None:
     """Measure an installation by a clip of it; see `HELP`."""
+    if watch:
+        from maskscope.cli.watch import watch as watch_it
+        from maskscope.studies.watch import WatchOptions
+
+        how = WatchOptions(
+            model=model,
+            device=device,
+            precision=precision.value,
+            image_size=parse_size(image_size),
+            policy=policy,
+            hold_frames=hold,
+            keep_going=keep_going,
+            every=every,
+        )
+        watch_it(
+            source,
+            how,
+            points=point or (),
+            boxes=box or (),
+            mask=mask,
+            thresholds=thresholds,
+            limits=limit or (),
+            log=log,
+        )
+        return
     from maskscope.readiness.cost import cost_inputs
     from maskscope.studies.looked_at import look_at
     from maskscope.studies.observe import ObserveOptions
