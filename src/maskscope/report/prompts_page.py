@@ -47,6 +47,26 @@ $script</script>
 </html>
 """)
 
+_SCRIPT: Final = """(function () {
+  "use strict";
+  var PAPER_PX = 680;
+  var plots = Array.prototype.slice.call(document.querySelectorAll(".plot"));
+  function draw(plot) {
+    var content = JSON.parse(document.querySelector('script[data-for="' + plot.id + '"]').textContent);
+    return Plotly.newPlot(plot, content.data, content.layout, { responsive: true, displayModeBar: false });
+  }
+  window.addEventListener("beforeprint", function () {
+    plots.forEach(function (plot) { Plotly.relayout(plot, { width: PAPER_PX, autosize: false }); });
+  });
+  window.addEventListener("afterprint", function () {
+    plots.forEach(function (plot) { Plotly.relayout(plot, { width: null, autosize: true }); });
+  });
+  Promise.all(plots.map(draw)).then(function () {
+    document.documentElement.setAttribute("data-figures", String(plots.length));
+  });
+})();
+"""
+
 
 def write_prompts_page(records: Path | str, page: Path | str) -> Path:
     """Make the page from records alone.
@@ -78,7 +98,7 @@ def build_prompts_page(rows: Sequence[PromptRow], facts: Mapping[str, Any]) -> s
     drawn: list[str] = []
     for section in shown:
         drawn.append(_section(section, sum(text.count("<figure>") for text in drawn)))
-    resources = files("maskscope.report.page")
+    style = files("maskscope.report.page").joinpath("page.css").read_text(encoding="utf-8")
     return _PAGE.substitute(
         title=escape(f"Prompts on {facts.get('request', {}).get('source', 'a clip')}"),
         facts=escape(_facts(rows, facts)),
@@ -90,8 +110,8 @@ def build_prompts_page(rows: Sequence[PromptRow], facts: Mapping[str, Any]) -> s
         rules=_rules(advice),
         missing=_missing(rows),
         made=escape(_made(rows, facts)),
-        style=resources.joinpath("page.css").read_text(encoding="utf-8"),
-        script=resources.joinpath("page.js").read_text(encoding="utf-8"),
+        style=style,
+        script=_SCRIPT,
         plotly=load_extra("plotly.offline", "report", "pages").get_plotlyjs(),
     )
 
