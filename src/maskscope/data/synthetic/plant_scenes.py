@@ -71,7 +71,7 @@ class Conveyor:
         stripes = (np.add.outer(np.arange(height), np.arange(gantry.shape[1])) // (height // 10)) % 2
         gantry[stripes > 0] *= 0.35
         self._gantry = Thing(gantry, np.ones(gantry.shape[:2], np.float32))
-        self._phase = rng.uniform(0, 1)
+        self._phase = rng.uniform(0, 1)  # also of the ride
 
     def draw(self, index: int) -> Drawn:
         """The frame with this number."""
@@ -86,7 +86,7 @@ class Conveyor:
         # Parts come round for ever: each lap is one picture and the way back below the belt long.
         lap, size = 1.5 * width, 0.2 * height
         for label, part in enumerate(self._parts, start=1):
-            x = (travel + (0.42 - 0.33 * (label - 1)) * width) % lap - 0.25 * width
+            x = (travel + (0.42 + 0.1 * self._phase - 0.33 * (label - 1)) * width) % lap - 0.25 * width
             y = 0.5 * height + 0.05 * height * np.sin(1.7 * label + self._phase)
             matrix = matrix_of(part, x, y, 1.7 * size, 0.5 * label + 0.25 * np.sin(0.6 * time_s + label))
             shade(drawn.rgb, part, matrix, (0.02 * height, 0.025 * height), 0.012 * height, 0.55)
@@ -110,6 +110,7 @@ class Hall:
         self._cart = _cart(rng, round(0.4 * height))
         self._rack = _rack(rng, round(0.62 * height), round(0.24 * width))
         self._phase = rng.uniform(0, 2 * np.pi, 3)
+        self._starts = rng.uniform(-0.04, 0.04, 3)
 
     def draw(self, index: int) -> Drawn:
         """The frame with this number."""
@@ -120,7 +121,7 @@ class Hall:
         order = sorted(range(3), key=lambda k: walks[k][2])
         for k in order:
             speed, start, foot, scale = walks[k]
-            place = _to_and_fro(start + speed * time_s)
+            place = _to_and_fro(start + self._starts[k] + speed * time_s)
             item = self._people[k][round(time_s * 3.2 * 4 + k) % 8]
             tall = 0.42 * height * scale
             step = 0.006 * height * abs(np.sin(2 * np.pi * 1.6 * time_s + k))

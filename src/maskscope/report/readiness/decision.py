@@ -60,7 +60,7 @@ class Decision:
 
     def _advice(self, advice: Advice) -> str:
         cited = [self.figures[name] for name in advice.cites if name in self.figures]
-        lines = [f"<p>{escape(self._advised(advice))}</p>"]
+        lines = [f"<p>{escape(self.advised(advice))}</p>"]
         if cited:
             told = ", ".join(f"{escape(self.words.label(each.name))} {self.words.traced(each)}" for each in cited)
             told = told.replace(", ", escape(self.say("page.list_separator")))
@@ -77,7 +77,8 @@ class Decision:
             lines.append(f'<p class="opens">{escape(text)}</p>')
         return f'<li id="advice-{escape(advice.rule)}">{"".join(lines)}</li>'
 
-    def _advised(self, advice: Advice) -> str:
+    def advised(self, advice: Advice) -> str:
+        """What a rule advises."""
         values = {name: plain_number(value) for name, value in advice.values.items()}
         if "frames" in advice.values:
             values["seconds"] = plain_number(advice.values["frames"] / self.result.clip.fps)
