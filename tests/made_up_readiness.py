@@ -261,7 +261,7 @@ def too_short(result: ReadinessResult | None = None) -> ReadinessResult:
     """The same with nothing found of the frame rate, as of a clip that has one frame a second."""
     result = result or made_up_readiness()
     (rate,) = [each for each in result.sweeps if each.axis == "frame_rate"]
-    state = "nothing harder than the present level can be tried"
+    state = "nothing lower can be tried"
     untried = replace(
         rate, present=1.0, points=rate.points[:1],
         limit=figure("frame_rate.limit", None, "frames/s", state=state),

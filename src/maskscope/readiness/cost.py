@@ -161,7 +161,7 @@ def _middle_of_least(costs: NDArray[np.float64]) -> NDArray[np.int64]:
     least = np.isclose(costs, costs.min(1, keepdims=True), rtol=1e-9, atol=1e-9)
     first, last = least.argmax(1), costs.shape[1] - 1 - least[:, ::-1].argmax(1)
     middle = (first + last) // 2
-    return np.where(least[np.arange(len(costs)), middle], middle, first)
+    return np.asarray(np.where(least[np.arange(len(costs)), middle], middle, first), np.int64)
 
 
 def _counts(decisions: Sequence[Decision]) -> NDArray[np.float64]:

@@ -54,7 +54,7 @@ class ReadinessFolder:
         """
         file = self.passes / _REQUEST_NAME
         same = self._request(file) == request
-        if self.passes.is_dir() and any(self.passes.iterdir()) and not same and not overwrite:
+        if self._finished_passes() and not same and not overwrite:
             raise OutputError(
                 f"{self.path} holds an unfinished run of something else",
                 "give the command that began it to go on, name another folder with --out, or add --overwrite",
@@ -67,6 +67,13 @@ class ReadinessFolder:
         write_whole(file, json.dumps({"request": request}).encode())
         return same
 
+    def abandon(self) -> None:
+        """Take back what `begin` made, unless there are finished passes: the command was a mistake."""
+        if not self._finished_passes():
+            with contextlib.suppress(OSError):
+                (self.passes / _REQUEST_NAME).unlink(missing_ok=True)
+                self.passes.rmdir()
+
     def write(self, records: Iterable[Record], facts: Mapping[str, Any]) -> None:
         """Write the records so far.
 
@@ -75,6 +82,9 @@ class ReadinessFolder:
             SettingError: PyArrow is not installed.
         """
         write_records(records, self.records, facts)
+
+    def _finished_passes(self) -> list[Path]:
+        return [each for each in self.passes.glob("*.json") if each.name != _REQUEST_NAME]
 
     @staticmethod
     def _request(file: Path) -> str | None:

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from maskscope import __version__
-from maskscope.errors import SettingError, VideoError
+from maskscope.errors import MaskscopeError, SettingError, VideoError
 from maskscope.model import SAM2
 from maskscope.readiness.blocks import BLOCK_FRAMES
 from maskscope.readiness.budget import STANDARD, Budget
@@ -160,6 +160,9 @@ def assess_readiness(
         except Stopped:
             work.leave("stopped")
             return ReadinessSummary(folder.path, None, None, len(work.store.made), tuple(work.notes))
+        except MaskscopeError:
+            folder.abandon()
+            raise
         except BaseException:
             work.leave("stopped")
             raise
