@@ -19,8 +19,9 @@ def trial(
     logit: float = 5.0,
     clips: int = 1,
     prompts: float = 1.0,
+    first: float = 1.0,
 ) -> list[Record]:
-    """Rows of one trial: J and F of `score` on each frame behind the first (or one score a clip), 1 on the first."""
+    """Rows of one trial: J and F of `score` (or one a clip) on each frame behind the first, there of `first`."""
     scores = [float(score)] * clips if isinstance(score, int | float) else list(score)
     rows: list[Record] = []
     for number, value in enumerate(scores):
@@ -33,7 +34,7 @@ def trial(
             "severity": percent,
         }
         for t in range(FRAMES):
-            j = 1.0 if t == 0 else value
+            j = first if t == 0 else value
             rows += [Record(**shared, metric=metric, frame=t, value=j) for metric in ("j", "f")]
             rows.append(Record(**shared, metric="object_score_logit", frame=t, value=logit))
             rows.append(Record(**shared, metric="predicted_iou", frame=t, value=0.8))

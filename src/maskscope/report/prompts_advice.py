@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
-from maskscope.report.prompts_table import LATE, SECONDS, PromptRow
+from maskscope.report.prompts_table import FIRST_J, LATE, SECONDS, PromptRow
 
 AS_GOOD: Final = 0.02
 """J&F within which two ways of prompting count as equal."""
@@ -18,6 +18,9 @@ STEADY: Final = 0.95
 """Share of a score that a prompt may cost by being off, to be called off without harm."""
 TELLS: Final = 0.9
 """AUC from which a signal is called one."""
+
+HEEDLESS: Final = 0.8
+"""Share of a right prompt's first J, from which a wrong one shows that the model does not heed where it is pointed."""
 
 Question = Literal["which prompt", "when again", "how exact", "wrong prompts"]
 _SIMPLE: Final = ("1 click", "3 clicks", "5 clicks", "box", "mask")
@@ -97,7 +100,7 @@ def cite(row: PromptRow) -> str:
     told = []
     if row.score is not None:
         told.append(f"J&F {_span(row)}")
-    for key, unit in ((LATE, "late J&F"), (SECONDS, "s"), ("auc", "AUC")):
+    for key, unit in ((FIRST_J, "first J"), (LATE, "late J&F"), (SECONDS, "s"), ("auc", "AUC")):
         value = row.value(key)
         if value is not None:
             told.append(f"{value:.1f} s" if unit == "s" else f"{unit} {value:.3f}")
@@ -243,6 +246,18 @@ def _how_exact(table: _Table) -> tuple[str, Sequence[PromptRow]] | None:
     return ("; ".join(said), _distinct(used)) if said else None
 
 
+def _is_not_heeded(table: _Table) -> tuple[str, Sequence[PromptRow]] | None:
+    for name, base in (("click on the background", "1 click"), ("box on the background", "box")):
+        right, wrong = table.named("kind", base), table.named("wrong", name)
+        if right is None or wrong is None:
+            continue
+        ours, theirs = right.value(FIRST_J) or 0.0, wrong.value(FIRST_J) or 0.0
+        if ours and theirs >= HEEDLESS * ours:
+            says = f"the model does not heed where it is pointed: a {name} finds the object like {_a(right)} on it "
+            return says + f"(J {theirs:.2f} and {ours:.2f}), so look at the first mask, or give a mask", [right, wrong]
+    return None
+
+
 def _wrong_is_told(table: _Table) -> tuple[str, Sequence[PromptRow]] | None:
     telling = [row for row in table.rows if row.axis == "telling"]
     best = max(telling, key=_auc, default=None)
@@ -272,6 +287,9 @@ RULES: Final = (
     ),
     Rule("when again", f"the longest interval whose J&F is within {AS_GOOD} of the best", _interval_pays),
     Rule("how exact", f"the largest jitter up to which {STEADY:.0%} of J&F is left", _how_exact),
+    Rule(
+        "wrong prompts", f"a prompt on the background reaches {HEEDLESS:.0%} of a right one's first J", _is_not_heeded
+    ),
     Rule("wrong prompts", f"a signal's AUC between right and wrong prompts is {TELLS} or more", _wrong_is_told),
     Rule("wrong prompts", f"no signal's AUC is {TELLS} or more", _wrong_is_not_told),
 )

@@ -123,7 +123,7 @@ def _time_title(lines: dict[str, list[PromptRow]]) -> str:
     enough = [row for row in timed if row.figures[SCORE].estimate >= best.figures[SCORE].estimate - 0.02]
     cheap = min(enough, key=lambda row: row.value(SECONDS) or 0.0)
     what = f"{cheap.axis}, {cheap.name}" if cheap.axis in ("offline", "online") else cheap.name
-    return f"{what}: {cheap.value(SECONDS):.0f} s buy {_two(cheap)}, within 0.02 of all that time buys"
+    return f"{_upper(what)}: {cheap.value(SECONDS):.0f} s buy {_two(cheap)}, within 0.02 of all that time buys"
 
 
 def _clicks(rows: Sequence[PromptRow]) -> Section:
@@ -175,7 +175,7 @@ def _jitter(rows: Sequence[PromptRow]) -> Section:
             dots(figure, percents, [line[p].score for p in percents], name=name, colour=colour)
             table += [[name, f"{p} %", *cells(line[p].score), _number(line[p].value("first_j"), 3)] for p in percents]
             last = line[percents[-1]]
-            worst = min(worst, (last.figures[SCORE].estimate, f"{name} by {percents[-1]} %: J&F {_two(last)}"))
+            worst = min(worst, (last.figures[SCORE].estimate, f"{name} by {percents[-1]} %: {_two(last)}"))
         figure.update_xaxes(title="off by, in percent of the object's sides", ticksuffix=" %")
         figure.update_yaxes(title="J&F behind the first frame", range=[0, 1.02])
         note = (

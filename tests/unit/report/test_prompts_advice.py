@@ -99,10 +99,19 @@ def test_how_far_a_box_may_be_off() -> None:
 
 def test_a_wrong_prompt_is_told_by_the_score_or_not() -> None:
     right = kinds(0.6, 0.7, 0.7, 0.8, 0.81)
-    told = advice(right + trial("wrong", "click on the background", 0.0, logit=-4.0))
+    told = advice(right + trial("wrong", "click on the background", 0.0, logit=-4.0, first=0.0))
     assert says(told, "wrong prompts").startswith("a wrong prompt is told by object score, prompted frame (AUC 1.00)")
-    hidden = advice(right + trial("wrong", "click on the background", 0.0, logit=5.0))
+    hidden = advice(right + trial("wrong", "click on the background", 0.0, logit=5.0, first=0.0))
     assert says(hidden, "wrong prompts").startswith("nothing the model says tells a wrong prompt well")
+
+
+def test_a_model_that_does_not_heed_where_it_is_pointed_is_named() -> None:
+    right = kinds(0.6, 0.7, 0.7, 0.8, 0.81)
+    given = advice(right + trial("wrong", "click on the background", 0.6, logit=-4.0, first=0.85))
+    assert says(given, "wrong prompts").startswith(
+        "the model does not heed where it is pointed: a click on the background"
+    )
+    assert "(J 0.85 and 1.00)" in says(given, "wrong prompts")
 
 
 def test_masks_do_not_count_for_what_tells() -> None:

@@ -24,7 +24,7 @@ def everything() -> list[Record]:
     for percent in (5, 10, 20):
         records += trial("jitter", "box shifted", 0.72 - percent / 100, percent=percent)
         records += trial("jitter", "click shifted", 0.55 - percent / 100, percent=percent)
-    records += trial("wrong", "click on the background", 0.02, logit=-1.0, seconds=2.5)
+    records += trial("wrong", "click on the background", 0.02, logit=-1.0, seconds=2.5, first=0.0)
     for number in (1, 2, 3):
         records += trial("offline", f"{number} frames", 0.7 + 0.05 * number, seconds=11.5 * number)
         records += trial("online", f"{number} frames", 0.7 + 0.06 * number, seconds=6 + 5.5 * number, prompts=number)
@@ -65,6 +65,7 @@ def test_titles_say_what_was_found(page: str) -> None:
     text = unescape(page)
     assert "Mask follows best (J&F 0.80), 1 click worst (J&F 0.55)" in text
     assert "3 clicks every 10 gains +0.160 over saying it once" in text
+    assert "Worst is click shifted by 20 %: J&F 0.35" in text
     assert "memory alone (0.80) is worth more than a new box without memory (0.70)" in text
     assert "Clicks to reach 85 and 90 % IoU: centre 3.0 and 4.0, human 3.0 and 5.0" in text
 
