@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,7 +108,7 @@ class TestEveryPolicy:
 
     def test_nothing_is_left_on_the_model(self, policy: str) -> None:
         watched = model()
-        before = dict(vars(watched))
+        before = copy.deepcopy(vars(watched))
         stream(policy, tracker=Tracker(watched, policy))
         assert vars(watched) == before
 

@@ -23,6 +23,14 @@ class Hoards(StockPolicy):
         return Eviction()
 
 
+class Marks(StockPolicy):
+    """Changes the model's configuration."""
+
+    def choose_mask(self, candidates: Candidates, bank: MemoryBank, moment: Moment) -> int:
+        object.__setattr__(self.config, "max_pointers", 5)
+        return 0
+
+
 class Shares(StockPolicy):
     """One count for all objects of all videos."""
 
@@ -76,6 +84,7 @@ class Assumes(StockPolicy):
 
 CLAUSES: dict[str, tuple[type[StockPolicy], Callable[[Contract, str, Path], None]]] = {
     "bounded": (Hoards, lambda c, p, _: c.test_memory_is_bounded(p)),
+    "the model": (Marks, lambda c, p, _: c.test_nothing_is_left_on_the_model(p)),
     "objects": (Shares, lambda c, p, _: c.test_objects_do_not_disturb_each_other(p)),
     "videos": (Shares, lambda c, p, _: c.test_videos_do_not_disturb_each_other(p)),
     "saved": (Counts, lambda c, p, path: c.test_a_saved_session_goes_on(p, 24, path)),
