@@ -81,7 +81,7 @@ def plan(clips: int, undisturbed: int, seed: int) -> list[Case]:
     for number in range(clips):
         by_stage = {stage: [cell for cell in cells if cell[0] == stage] for stage in STAGES}
         for of_stage in by_stage.values():
-            rng.shuffle(of_stage)  # type: ignore[arg-type]
+            rng.shuffle(of_stage)
         for stage, kind, strength in itertools.chain(*zip(*by_stage.values(), strict=True)):
             fault = Fault(stage, kind, strength, frames_of(stage, rng), int(rng.integers(1 << 20)))
             faults.append(Case(int(turns[stage, kind, strength][number]), fault))

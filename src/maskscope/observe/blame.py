@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from maskscope.errors import SettingError
 from maskscope.observe.losses import LOST, Loss, LossRule, Successes, losses_of
+from maskscope.observe.measures.pointer import FIRST_FRAME
 from maskscope.observe.measures.separation import AFTER_THE_PROMPT
 from maskscope.observe.reading import Reading
 from maskscope.remedies import REMEDIES
@@ -42,9 +43,6 @@ SEPARATION: Final[Mapping[Stage, str]] = {
 Average precision rather than AUC: an object has few cells among many, so hundreds of background cells may rank above
 it before AUC leaves 0.95, while AP has fallen by half, and so has the mask.
 """
-
-BEGINS_HERE: Final = frozenset({"fitted here", "the first pointer"})
-"""States of a frame that all others are compared with: there the clean run's separation is 1 by definition."""
 
 NOT_DETERMINED: Final = "not determined"
 
@@ -153,7 +151,7 @@ class _Case:
         lost, kept: (n,) success of the disturbed and the clean run on the frames of the loss that the clean run holds.
         patched: the same by position.
         falls: by position, {frame: clean less disturbed} up to the first lost frame, and the one behind it.
-        given: by position, the frame that the object was given on, where that is known and its memory is read to the end.
+        given: by position, the frame the object was given on, where it is known and its memory is read to the end.
         noise: by position, deviation from frame to frame, see `BlameRule.deviations`.
     """
 
@@ -194,10 +192,10 @@ def blame(
             stage: (_curve(clean, stage, metric, object_id), _curve(disturbed, stage, metric, object_id))
             for stage, metric in separation.items()
         }
-        given = {stage: _given(clean, stage, object_id) for stage in separation}
+        begins = {stage: _begin(clean, stage, metric, object_id) for stage, metric in separation.items()}
         states = {r.stage: r.state for r in patched if r.metric == "recovered_j" and r.state and r.object == object_id}
         for loss in losses_of(successes, object_id, rule.loss):
-            case = _case(loss, successes, curves, given, counterparts)
+            case = _case(loss, successes, curves, begins, counterparts)
             blames.append(_judge(loss, case, {k: v or "" for k, v in states.items() if k}, rule))
     return blames
 
@@ -216,21 +214,18 @@ def _curve(readings: Sequence[Reading], stage: Stage, metric: str, object_id: in
     }
 
 
-def _given(readings: Sequence[Reading], stage: Stage, object_id: int) -> int | None:
-    """The frame that the position's other frames are compared with."""
-    found = (
-        r.frame
-        for r in readings
-        if r.state in BEGINS_HERE and r.stage == stage and r.object == object_id and not r.tap and r.frame is not None
-    )
-    return next(found, None)
+def _begin(readings: Sequence[Reading], stage: Stage, metric: str, object_id: int) -> dict[int, float]:
+    """The frame that the position's other frames are compared with, and its own value: of a pointer with itself 1."""
+    fitted = _curve(readings, stage, f"{metric}_fitted", object_id)
+    firsts = (r for r in readings if r.metric == metric and r.state == FIRST_FRAME and r.object == object_id)
+    return fitted | {r.frame: 1.0 for r in firsts if r.frame is not None}
 
 
 def _case(
     loss: Loss,
     successes: Successes,
     curves: Mapping[Stage, tuple[Mapping[int, float], Mapping[int, float]]],
-    given: Mapping[Stage, int | None],
+    begins: Mapping[Stage, Mapping[int, float]],
     counterparts: Mapping[int, int] | None,
 ) -> _Case:
     held = [t for t in loss.frames if t in loss.held]
@@ -239,18 +234,17 @@ def _case(
         for stage, by_frame in successes.patched.items()
         if held and all(t in by_frame for t in held)
     }
-    falls, noise, begins = {}, {}, dict[Stage, int | None]()
+    falls, noise, given = {}, {}, dict[Stage, int | None]()
     for stage, (clean, disturbed) in curves.items():
         of = {t: t for t in disturbed} if counterparts is None else counterparts
         difference = {t: clean[of[t]] - disturbed[t] for t in sorted(disturbed) if of.get(t) in clean}
         # one more frame, to see whether a fall on the first lost frame lasts
         falls[stage] = {t: fall for t, fall in difference.items() if t <= loss.first + 1}
-        begin = next((t for t in sorted(disturbed) if given[stage] is not None and of.get(t) == given[stage]), None)
-        begins[stage] = begin
-        if begin is not None and begin <= loss.first:
-            falls[stage][begin] = 1 - disturbed[begin]
-        if stage in AFTER_THE_PROMPT:  # that is the frame behind the prompted one, which memory lets go of
-            begins[stage] = None
+        first = next((t for t in sorted(disturbed) if of.get(t) in begins[stage]), None)
+        if first is not None and first <= loss.first:
+            falls[stage][first] = begins[stage][of[first]] - disturbed[first]
+        # of positions that come to be on the frame behind the prompted one memory keeps nothing for good
+        given[stage] = None if stage in AFTER_THE_PROMPT else first
         quiet = {t: fall for t, fall in difference.items() if t not in loss.frames}
         noise[stage] = min(_noise(clean), _noise(quiet))
     return _Case(
@@ -258,7 +252,7 @@ def _case(
         np.array([successes.clean[t] for t in held]),
         patched,
         falls,
-        begins,
+        given,
         noise,
     )
 

@@ -38,9 +38,11 @@ def clean_masks(model: SAM2):
 
 
 def verdicts(clean: SAM2, disturbed: SAM2, clean_masks) -> list[Blame]:
+    separations, pointers = [Separation(), Separation()], [PointerIdentity(), PointerIdentity()]
+    separations[1].readouts, pointers[1].first = separations[0].readouts, pointers[0].first  # of the clean run
     probes = [
-        Probe([Separation(), PointerIdentity()], lambda t: {1: square_mask(t, SIDE, SIDE)}, memory_dim=64)
-        for _ in range(2)
+        Probe(measures, lambda t: {1: square_mask(t, SIDE, SIDE)}, memory_dim=64)
+        for measures in zip(separations, pointers, strict=True)
     ]
     donor, receiver = (
         Side(model, FRAMES.__getitem__, LENGTH, PROMPTS, (probe,))
@@ -59,6 +61,15 @@ def test_the_planted_position_is_named(model: SAM2, clean_masks, stage) -> None:
     assert first.evidence[STAGES.index(stage)].fell_at == FAULTY[0]
     assert first.evidence[STAGES.index(stage)].repair == 1
     assert first.confidence > 0.5
+
+
+@pytest.mark.parametrize("stage", ["object_pointer", "memory_features"])
+def test_what_is_written_wrongly_from_the_prompted_frame_on_is_named(model: SAM2, clean_masks, stage) -> None:
+    """Its reading falls on frame 1, before the writes of that frame; the write of frame 0 was earlier."""
+    first = verdicts(model, faulty(model, stage, range(LENGTH)), clean_masks)[0]
+    assert first.stage == stage
+    assert first.evidence[STAGES.index(stage)].fell_at == 0
+    assert first.evidence[STAGES.index("memory_conditioned")].fell_at != 0
 
 
 def test_an_undisturbed_run_has_no_loss(model: SAM2, clean_masks) -> None:

@@ -28,6 +28,9 @@ AFTER_THE_PROMPT: Final[frozenset[Stage]] = frozenset({"memory_conditioned", "pr
 """Positions that on a prompted frame are of another kind: there is no memory to condition on, and a mask prompt tells
 the decoder the answer. They are fitted on the first frame after it."""
 
+FITTED_HERE: Final = "fitted here"
+"""A read-out says nothing new of the frame it was fitted on."""
+
 NO_ROOM: Final = "no room elsewhere"
 """The object is so large that its shape fits nowhere beside it: there is no control region."""
 
@@ -108,6 +111,9 @@ class Separation:
     - `fisher_ratio`: within the frame, without a read-out.
     - `cosine_margin`: to the prototype of the frame of fitting.
 
+    - `..._fitted`: of the read-out on the very frame it was fitted on. No measure of separation, but what another run's
+      same frame is to be compared with.
+
     Where a frame has no such figure `separation_auc` has a state: one of `Regions`, "fitted here", "fitted later", or
     "not finite".
 
@@ -157,6 +163,8 @@ class Separation:
         readout = self._readout((object_id, place), sight, moments)
         if isinstance(readout, str):
             yield sight.reading("separation_auc", state=readout)
+            if readout == FITTED_HERE:
+                yield from _ranked(sight, cells.along(self.readouts[object_id, place].direction_c), "_fitted")
         else:
             yield from _ranked(sight, cells.along(readout.direction_c))
             yield sight.reading("cosine_margin", cosine_margin(cells, readout))
@@ -203,7 +211,7 @@ class Separation:
             device = of.features_cn.device if isinstance(of, Cells) else sight.features.device
             self.readouts[key] = Readout.fit(moments, sight.frame, device)
             self._fitted[key] = sight.frame
-        return "fitted here" if self._fitted.get(key) == sight.frame else self.readouts[key]
+        return FITTED_HERE if self._fitted.get(key) == sight.frame else self.readouts[key]
 
 
 def place_of(stage: Stage, tap: str = "") -> Place:
