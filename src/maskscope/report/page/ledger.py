@@ -88,7 +88,7 @@ def _change(finding: Finding) -> str:
     if finding.blamed is not None:
         return f"Change: {escape(REMEDIES[finding.blamed].change)}"
     if finding.losses:
-        return "Lost; which stage is to blame is not determined"
+        return "Lost; the stage to blame is not determined"
     if finding.level == "holds":
         return "Nothing to change"
     return "Never lost, but the outline suffers" if finding.score else ""

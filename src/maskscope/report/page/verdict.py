@@ -174,11 +174,17 @@ def paragraph(evidence: Evidence, findings: Sequence[Finding]) -> list[str]:
             f"There are no true masks of {where}: all is compared with the undisturbed run's own, so this says what a "
             f"condition changes, not how right the masks are."
         )
-    return [*said, advice(findings)]
+    looked_into = any(row.family for row in evidence.rows.of("blame"))
+    return [*said, advice(findings, looked_into)]
 
 
-def advice(findings: Sequence[Finding]) -> str:
-    """What to change first, from where most frames are lost."""
+def advice(findings: Sequence[Finding], looked_into: bool = True) -> str:
+    """What to change first, from where most frames are lost.
+
+    Args:
+        findings: of all conditions.
+        looked_into: whether losses were looked into by interventions.
+    """
     losses = [loss for each in findings for loss in each.losses]
     if not losses:
         bad = [each for each in findings if each.level in ("breaks", "weakens")]
@@ -193,6 +199,11 @@ def advice(findings: Sequence[Finding]) -> str:
         if loss.stage is not None:
             weight[loss.stage] += loss.frames
     total = sum(loss.frames for loss in losses)
+    if not weight and not looked_into:
+        return (
+            f"It was not looked into which stage loses the object ({count(len(losses), 'loss')}, "
+            f"{count(total, 'frame')}): that takes interventions, which were left out here."
+        )
     if not weight:
         return (
             f"Which stage loses the object is not determined for {count(len(losses), 'loss')} "

@@ -161,6 +161,16 @@ def test_nothing_determined_blames_nothing(tmp_path: Path) -> None:
     assert "not determined" in paragraph(evidence, findings)[-1]
 
 
+def test_without_interventions_nobody_is_blamed_and_it_says_why(tmp_path: Path) -> None:
+    rows = [Record(run="r", clip="a", object=1, metric="j", frame=t, value=0.9) for t in range(20)]
+    more: dict[str, Any] = {"family": "speed", "severity": 3}
+    rows += [Record(run="r", clip="a", object=1, metric="j", frame=t, value=0.1, **more) for t in range(20)]
+    rows.append(Record(run="r", clip="a", object=1, metric="loss", frame=4, state="lost", value=16.0, **more))
+    write_records(rows, tmp_path / "records.parquet")
+    evidence = Evidence(open_diagnosis(tmp_path))
+    assert "that takes interventions, which were left out" in paragraph(evidence, findings_of(evidence))[-1]
+
+
 def test_one_frame_cannot_blow_up_a_ratio() -> None:
     ratios = [0.5] * 39 + [1e9]
     rows = [Record(run="r", clip="a", metric="filtering_ratio.object", frame=t, value=v) for t, v in enumerate(ratios)]

@@ -42,7 +42,9 @@ def section(evidence: Evidence) -> Section:
             if value is not None and name == "predicted_iou.bias":
                 biases[str(condition)] = value
     figure.update_yaxes(tickvals=at, ticktext=[_METRICS[name] for name in names], range=[len(names) - 0.4, -0.6])
-    figure.update_xaxes(title="difference of forecast and truth, 0 to 1", zeroline=True, zerolinecolor="#4c566a")
+    figure.update_xaxes(
+        title="forecast less truth (bias), or its size (error); -1 to 1", zeroline=True, zerolinecolor="#4c566a"
+    )
     title = "Forecasts and truth differ as shown"
     if biases:
         where = max(biases, key=lambda name: abs(biases[name].estimate))
