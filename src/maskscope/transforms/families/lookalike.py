@@ -27,6 +27,7 @@ KINDS: Final = ("beside", "crossing")
 _AHEAD_FRAMES: Final = (8, 20)  # moments that a look-alike is ahead of the target: at least, and below
 _SMOOTH_FRAMES: Final = 6.0
 _TRAVEL_FRAMES: Final = 48  # of one way past the target
+_FARTHER: Final = 1.7  # where two are on one side, the second is so much farther from the target
 _KEPT_SHARE: Final = 0.25  # of a look-alike's sides that may lie beyond the picture
 
 
@@ -177,7 +178,8 @@ def _offsets(n: int, variant: str, side: float, distance: float, phase: float) -
 def _path(track: TargetTrack, offsets: Floats, height: float, scale: float) -> tuple[tuple[float, float], ...]:
     """Middles in pixels: the target's smoothed way and the offsets, mostly within the picture.
 
-    An offset that would lead out of the picture is taken to the other side where there is more room.
+    An offset that would lead out of the picture is taken to the other side where there is more room, and farther out:
+    another look-alike may be there.
     """
     middles = smoothed(bridged(track.middles()), _SMOOTH_FRAMES)
     size = np.asarray(np.median(bridged(track.extents()), axis=0))
@@ -187,7 +189,7 @@ def _path(track: TargetTrack, offsets: Floats, height: float, scale: float) -> t
     y = middles[:, 1] + height * size[1]
     if np.all(offsets == offsets[0]):
         out = (x < margin[0]) | (x > wide - margin[0])
-        flipped = middles[:, 0] - offsets * size[0]
+        flipped = middles[:, 0] - _FARTHER * offsets * size[0]
         if out.mean() > ((flipped < margin[0]) | (flipped > wide - margin[0])).mean():
             x = flipped
     x = np.clip(x, min(margin[0], wide / 2), max(wide - margin[0], wide / 2))
