@@ -68,10 +68,10 @@ def _density(rows: Sequence[PromptRow]) -> Section:
             values = [by_interval[each].score if each in by_interval else None for each in places]
             dots(figure, range(len(places)), values, name=name, colour=colour, shift=shift)
             for each, value in zip(places, values, strict=True):
-                row = by_interval.get(each)
-                if row is None or value is None:
+                said = by_interval.get(each)
+                if said is None or value is None:
                     continue
-                table.append([name, _every(each), *cells(value), _number(row.value(SECONDS), 1)])
+                table.append([name, _every(each), *cells(value), _number(said.value(SECONDS), 1)])
                 if name in once and each is not None:
                     gain = value.estimate - once[name].figures[SCORE].estimate
                     best = max(best, (gain, f"{name} {_every(each)} gains {gain:+.3f} over saying it once"))
