@@ -31,6 +31,7 @@ class ClipConfig:
         intruder: probability that something is pasted into real video or a still.
         absence: probability that a pasted target is hidden for some frames.
         hiding: probability that something passes before the target of another clip, or that the film cuts away.
+        returns: probability that a hidden target is back before the clip ends; without, it is left to chance.
         min_target: smallest visible part of the target in frame 0, as a fraction of the frame.
         elastic: probability that a still or a pasted target bends as it moves.
         appearance: colour, light, blur, noise and compression.
@@ -44,6 +45,7 @@ class ClipConfig:
     intruder: float = 0.3
     absence: float = 0.35
     hiding: float = 0.0
+    returns: float = 0.0
     min_target: float = 0.002
     elastic: float = 0.7
     appearance: AppearanceRange = field(default_factory=AppearanceRange)
@@ -118,14 +120,20 @@ class ClipSampler:
 
     def _hide(self, rng: np.random.Generator, frames: Pixels, masks: Masks) -> None:
         """Take the target out of sight on some frames after the first, in place."""
-        n = len(frames)
-        begin = int(rng.integers(1, n))
-        end = int(rng.integers(begin + 1, n + 1))
+        begin, end = self._absence(rng, len(frames))
         photos = self.corpus.backgrounds or tuple(f"{o}/image" for o in self.corpus.objects)
         if rng.random() < 0.4 or not photos:
-            cut_away(frames, masks, self._foreign(rng, end - begin, photos), begin, end)
+            cut_away(frames, masks, self._foreign(rng, end - begin, photos), begin, min(end, len(frames)))
         else:
-            pass_before(rng, frames, masks, self.corpus.store[_choose(rng, photos)], begin, end)
+            pass_before(rng, frames, masks, self.corpus.store[_choose(rng, photos)], begin, min(end, len(frames)))
+
+    def _absence(self, rng: np.random.Generator, n: int) -> tuple[int, int]:
+        """First frame without the target and the frame of its return, which is `n` or more if there is none."""
+        if n > 2 and self.config.returns and rng.random() < self.config.returns:
+            end = int(rng.integers(2, n))
+            return 1 + int((end - 1) * rng.random() ** 2), end  # long absences as often as short ones
+        begin = int(rng.integers(1, n))
+        return begin, begin + int(rng.integers(1, n))
 
     def _foreign(self, rng: np.random.Generator, n: int, photos: tuple[str, ...]) -> list[Pixels]:
         if self.corpus.videos and (rng.random() < 0.6 or not photos):
@@ -183,8 +191,7 @@ class ClipSampler:
         hidden_by = rng.choice(["", "gone", "cover"], p=[1 - self.config.absence, *[self.config.absence / 2] * 2])
         gap = np.zeros(n, np.bool_)
         if hidden_by and n > 1:
-            start = int(rng.integers(1, n))
-            gap[start : start + int(rng.integers(1, n))] = True
+            gap[slice(*self._absence(rng, n))] = True
         if hidden_by == "gone":
             shown &= ~gap
         target = _place(rng, pictures, n, size_hw, shown, is_target=True)

@@ -68,7 +68,16 @@ HIDING_CYCLE = Cycle(
 )
 """Absence and return, and more boxes: objects covered or cut away from, also in real video and drawn scenes."""
 
-COMPACT_CYCLES = (FIRST_CYCLE, HIDING_CYCLE)
+RETURN_CYCLE = Cycle(
+    (Phase(260, 2, 8, (288, 512)),),
+    learning_rate=3e-4,
+    trunk_rate=5e-5,
+    prompt_weights=(0.5, 0.2, 0.3),
+    clips=ClipConfig(video=0.42, still=0.2, paste=0.23, drawn=0.15, hiding=0.35, absence=0.5, returns=0.8),
+)
+"""Return after absence, in longer clips: without it, a memory full of absent frames is read as "absent" for ever."""
+
+COMPACT_CYCLES = (FIRST_CYCLE, HIDING_CYCLE, RETURN_CYCLE)
 
 
 @dataclass(frozen=True)

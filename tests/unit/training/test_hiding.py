@@ -56,3 +56,15 @@ def test_a_sampler_hides_the_target_as_often_as_it_was_told(corpus: Corpus, kind
 
     assert absent(1.0) == 16
     assert absent(0.0) <= 2, "only what moves out of the frame"
+
+
+@pytest.mark.parametrize("kind", ["video", "paste"])
+def test_a_hidden_target_comes_back_before_the_end_if_told(corpus: Corpus, kind: str) -> None:
+    weights = {name: float(name == kind) for name in ("video", "still", "paste")}
+    config = ClipConfig(**weights, intruder=0.0, hiding=1.0, absence=1.0, returns=1.0)
+    gaps = [ClipSampler(corpus, config, seed=5)._absence(np.random.default_rng(i), 8) for i in range(200)]
+    assert all(1 <= begin < end < 8 for begin, end in gaps)
+    assert max(end - begin for begin, end in gaps) == 6
+    clips = [ClipSampler(corpus, config, seed=5).sample(index, 5, (64, 96)) for index in range(10)]
+    seen = [clip.masks.any((1, 2)) for clip in clips]
+    assert sum(not each.all() and bool(each[-1]) for each in seen) >= 8
