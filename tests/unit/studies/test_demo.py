@@ -1,10 +1,12 @@
-"""The bundled clip, diagnosed by a tiny model."""
+"""The diagnosis that belongs to the demo, by a tiny model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from maskscope.errors import SettingError
 from maskscope.model.checkpoints import save_checkpoint
@@ -12,7 +14,8 @@ from maskscope.records import read_records
 from maskscope.studies import demo as demo_module
 from maskscope.studies.demo import diagnose_demo
 from maskscope.studies.track import TrackOptions
-from planted import tiny_model
+from planted import SIDE, tiny_model
+from random_models import moving_square, square_mask
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +25,24 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> TrackOptions:
     return TrackOptions(str(path), device="cpu", precision="float32")
 
 
-def test_the_first_animal_is_diagnosed_beside_the_other_results(small: TrackOptions, tmp_path: Path) -> None:
+class SmallClip:
+    """In place of the bundled clip, whose frames are large: two squares, of which the first is diagnosed."""
+
+    name, num_frames, size, fps = "bundled", 5, (SIDE, SIDE), None
+
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        return moving_square(index + 1, SIDE, SIDE)[index]
+
+    def masks(self, index: int) -> NDArray[np.uint8]:
+        labels = square_mask(index, SIDE, SIDE).astype(np.uint8)
+        labels[:8, :8] = 2
+        return labels
+
+
+def test_the_first_animal_is_diagnosed_beside_the_other_results(
+    small: TrackOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_module, "BundledClip", SmallClip)
     found = diagnose_demo(tmp_path, small, max_frames=3, families=("illumination:1",))
     assert found.finished
     assert found.annotated
