@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from made_up_findings import CLIPS, FACTS, FILTERS, rows
 
+from made_up_findings import CLIPS, FACTS, FILTERS, rows
 from maskscope.errors import RecordError
 from maskscope.observe.measures import filtering
 from maskscope.records import Record, write_records
