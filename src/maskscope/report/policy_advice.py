@@ -81,8 +81,8 @@ def advice_of(choices: Sequence[Choice]) -> dict[str, PolicyAdvice]:
         before = found.get(name)
         if before is None or gain.gain > before.gain:
             command = f"maskscope track VIDEO --model {choice.tracker} --policy {choice.policy}"
-            numbers = (round(value, 4) for value in (gain.gain, low, high))
-            found[name] = PolicyAdvice(choice.policy, *numbers, choice.band, command, choice.tracker, gain.clips)
+            mean, low, high = (round(value, 4) for value in (gain.gain, low, high))
+            found[name] = PolicyAdvice(choice.policy, mean, low, high, choice.band, command, choice.tracker, gain.clips)
     for name, advice in sorted(found.items(), key=lambda item: -item[1].gain):
         found.setdefault(name.partition("/")[0], advice)
     return found

@@ -168,8 +168,8 @@ def held_out(cells: Sequence[Cell], bootstrap: Bootstrap | None = None) -> HeldO
     of_clip: dict[str, list[float]] = {}
     for each in found:
         if each.policy != CONTROL:
-            for clip, gain in each.of_clip.items():
-                of_clip.setdefault(clip, []).append(gain)
+            for clip, brought in each.of_clip.items():
+                of_clip.setdefault(clip, []).append(brought)
     gain = mean_interval(list(of_clip.values()), bootstrap) if of_clip else None
     return HeldOut(tuple(found), gain, (halves[0], halves[1]))
 

@@ -103,9 +103,17 @@ def read_moments(files: Iterable[Path | str], bin_frames: int = BIN_FRAMES) -> l
     for path in paths:
         read_facts(path)
     found = query(_MOMENTS, {"files": paths, "width": bin_frames})
-    names = ("policy", "severity", "clip", "object", "start")
     return [
-        Moment(*(row[name] for name in names), rounded(row["score"]), rounded(row["hallucination"])) for row in found
+        Moment(
+            policy=row["policy"],
+            severity=row["severity"],
+            clip=row["clip"],
+            object=row["object"],
+            start_frames=row["start"],
+            score=rounded(row["score"]),
+            hallucination=rounded(row["hallucination"]),
+        )
+        for row in found
     ]
 
 

@@ -7,7 +7,7 @@ which time passes, and comes back. Nothing is held but a few frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Final
@@ -158,7 +158,7 @@ class LoopPlan(Derived):
         return found[0] if found else None
 
     @cached_property
-    def _interludes(self) -> Any:
+    def _interludes(self) -> Callable[[int], InterludePlan]:
         """Number of the absence -> its footage, of which only the last is kept."""
         return lru_cache(maxsize=1)(self._interlude)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskscope.data.output import writing
 from maskscope.errors import OutputError
@@ -87,7 +88,7 @@ class RerunRecording:
         """Draw a frame with its masks."""
         picture = small(seen.frame.image_hwc, HEIGHT_PX)
         height, width = picture.shape[:2]
-        labels = np.zeros(seen.frame.image_hwc.shape[:2], np.uint8)
+        labels: NDArray[np.uint8] = np.zeros(seen.frame.image_hwc.shape[:2], np.uint8)
         for object_id, mask in seen.masks.items():
             labels[mask] = object_id
         rows = np.linspace(0, len(labels) - 1, height).round().astype(int)

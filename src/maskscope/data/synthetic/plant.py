@@ -74,12 +74,13 @@ def iter_plant(config: PlantConfig) -> Iterator[SyntheticFrame]:
 
 def _developed(drawn: Drawn, config: PlantConfig, index: int) -> NDArray[np.uint8]:
     """Blur, noise and rounding, as a camera does them."""
-    rgb = drawn.rgb
+    rgb: NDArray[np.float32] = drawn.rgb
     if drawn.blur_px:
-        rgb = cv2.GaussianBlur(rgb, (0, 0), drawn.blur_px)
+        rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), drawn.blur_px), np.float32)
     rng = np.random.default_rng([config.seed, 9, index])
-    rgb = rgb + rng.standard_normal(rgb.shape, dtype=np.float32) * np.float32(config.noise)
-    return np.rint(np.clip(rgb, 0, 255)).astype(np.uint8)
+    noise = rng.standard_normal(rgb.shape, dtype=np.float32) * np.float32(config.noise)
+    developed: NDArray[np.uint8] = np.rint(np.clip(rgb + noise, 0, 255)).astype(np.uint8)
+    return developed
 
 
 def _visible(drawn: Drawn) -> NDArray[np.uint8]:

@@ -309,8 +309,8 @@ def _machine(rng: np.random.Generator, height: int, width: int) -> Floats:
         for bx, by in ((x + 8, y + 8), (x + wide - 8, y + tall - 8)):
             cv2.circle(canvas, (int(bx), int(by)), max(height // 160, 2), (70, 72, 74), -1, cv2.LINE_AA)
     for _ in range(7):
-        y, thick = int(rng.integers(0, height)), int(rng.integers(height // 50, height // 24))
-        band = canvas[y : y + thick]
+        top, thick = int(rng.integers(0, height)), int(rng.integers(height // 50, height // 24))
+        band = canvas[top : top + thick]
         across = np.linspace(-1, 1, len(band), dtype=np.float32)[:, None, None]
         band[:] = np.array(rng.uniform(90, 180, 3), np.float32) * (1.1 - 0.6 * across**2)
     return canvas

@@ -43,8 +43,8 @@ def thing(
     scale = np.array([size[1], size[0]]) * SAMPLES
     for points, value in [*((p, 255) for p in polygons), *((p, 0) for p in holes)]:
         cv2.fillPoly(fine, [np.rint(points * scale).astype(np.int32)], value)
-    alpha = cv2.resize(fine, (size[1], size[0]), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    return Thing(rgb, alpha)
+    alpha = cv2.resize(fine, (size[1], size[0]), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return Thing(rgb, alpha * np.float32(1 / 255))
 
 
 def ring(
