@@ -118,6 +118,7 @@ class SAM2Config:
     mask_decoder: MaskDecoderConfig = field(default_factory=MaskDecoderConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     mask_prompt_channels: int = 16
+    sketch_prompts: bool = False  # clicks and boxes also as maps, see `prompt_sketch`; SAM 2 has none
     multimask_max_points: int = 1  # three candidates for at most so many points, also when tracking (none)
     family: Literal["sam2", "sam2.1", "compact"] = "sam2.1"
 

@@ -41,6 +41,7 @@ COMPACT: Final = SAM2Config(
     memory_attention=MemoryAttentionConfig(num_layers=2, hidden_dim=512, dropout=0.0),
     mask_decoder=MaskDecoderConfig(hidden_dim=512, iou_hidden_dim=128, refine_blocks=2),
     memory=MemoryConfig(appearance_dim=64),
+    sketch_prompts=True,
     family="compact",
 )
 

@@ -14,6 +14,7 @@ from maskscope.model.config import SAM2Config
 from maskscope.model.layers.norm import LayerNorm2d
 from maskscope.model.layers.position import RandomFourierPosition
 from maskscope.model.outputs import PromptTokens
+from maskscope.model.prompt_sketch import PromptSketch
 
 NOT_A_POINT, NEGATIVE, POSITIVE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
 
@@ -38,6 +39,7 @@ class PromptEncoder(nn.Module):
         )
         self.no_mask_embed = nn.Embedding(1, dim)
         self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
+        self.sketch = PromptSketch(config) if config.sketch_prompts else None
 
     def image_position(self, height: int, width: int) -> Tensor:
         """Position of the image tokens for the mask decoder, (1, c, height, width)."""
@@ -82,4 +84,6 @@ class PromptEncoder(nn.Module):
                     mask_logits_b1hw, size=quarter, mode="bilinear", align_corners=False, antialias=True
                 )
             dense = self.mask_downscaling(mask_logits_b1hw)
+        if self.sketch is not None and bool((labels_bn >= 0).any()):
+            dense = dense + self.sketch(points_bnxy_px, labels_bn, grid)
         return PromptTokens(sparse, dense)

@@ -25,8 +25,9 @@ class ClipConfig:
     """What clips are made of.
 
     Args:
-        video, still, paste, drawn: weights of the kinds; `drawn` are scenes with ground truth by construction, see
-            `maskscope.training.drawn`.
+        video, still, paste, drawn, crowd: weights of the kinds; `drawn` are scenes with ground truth by construction,
+            see `maskscope.training.drawn`; a `crowd` is several pasted things of one size, many of them alike, so that
+            only the prompt tells which is meant.
         max_stride: largest gap between sampled frames of real video.
         intruder: probability that something is pasted into real video or a still.
         absence: probability that a pasted target is hidden for some frames.
@@ -41,6 +42,7 @@ class ClipConfig:
     still: float = 0.25
     paste: float = 0.3
     drawn: float = 0.0
+    crowd: float = 0.0
     max_stride: int = 5
     intruder: float = 0.3
     absence: float = 0.35
@@ -94,6 +96,7 @@ class ClipSampler:
             "still": self.config.still if self.corpus.objects or self.corpus.regions or self.corpus.videos else 0.0,
             "paste": self.config.paste if self._has_sprites else 0.0,
             "drawn": self.config.drawn if self.corpus.scenes is not None else 0.0,
+            "crowd": self.config.crowd if self._has_sprites else 0.0,
         }
         total = sum(weights.values())
         return str(rng.choice(list(weights), p=[w / total for w in weights.values()]))
@@ -174,16 +177,9 @@ class ClipSampler:
 
     def _paste(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
         """Cut-outs on another picture or video: the target, perhaps its twin, perhaps others before or behind it."""
-        photos = self.corpus.backgrounds + tuple(f"{o}/image" for o in self.corpus.objects[::5])
-        if self.corpus.videos and (rng.random() < 0.4 or not photos):
-            images, _ = self._video_frames(rng, n)
-        elif photos:
-            images = [self.corpus.store[_choose(rng, photos)]] * n
-        else:
-            return _nothing(n, size_hw)
-        backdrop = Backdrop(images, None, _crop(rng, images[0], None, n, size_hw, CAMERA))
+        backdrop = self._scenery(rng, n, size_hw)
         pictures = random_sprite(rng, self.corpus, n)
-        if not pictures:
+        if backdrop is None or not pictures:
             return _nothing(n, size_hw)
         if rng.random() < self.config.elastic:
             pictures = deform(rng, (pictures,))[0]
@@ -204,6 +200,34 @@ class ClipSampler:
         if hidden_by == "cover":
             layers.append(self._cover(rng, target, n, gap))
         return render(backdrop, layers, size_hw)
+
+    def _crowd(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
+        """Things of one size spread over the frame; each other one resembles the target with a probability of 0.6."""
+        backdrop = self._scenery(rng, n, size_hw)
+        pictures = random_sprite(rng, self.corpus, n)
+        if backdrop is None or not pictures:
+            return _nothing(n, size_hw)
+        spots = _spots(rng, int(rng.integers(3, 8)), size_hw)
+        height_px = float(rng.uniform(0.7, 1.2)) * float(np.sqrt(size_hw[0] * size_hw[1] / len(spots)))
+        layers: list[Sprite] = []
+        for number, spot in enumerate(spots):
+            other = pictures if not number or rng.random() < 0.6 else random_sprite(rng, self.corpus, n) or pictures
+            size = height_px * float(rng.uniform(0.8, 1.2)) / max(other[0].shape[:2])
+            shown = np.ones(n, np.bool_)
+            sprite = _place(rng, other, n, size_hw, shown, is_target=not number, size=size, centre=spot)
+            layers.insert(int(rng.integers(len(layers) + 1)), sprite)
+        return render(backdrop, layers, size_hw)
+
+    def _scenery(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> Backdrop | None:
+        """A photo or a video to paste on."""
+        photos = self.corpus.backgrounds + tuple(f"{o}/image" for o in self.corpus.objects[::5])
+        if self.corpus.videos and (rng.random() < 0.4 or not photos):
+            images, _ = self._video_frames(rng, n)
+        elif photos:
+            images = [self.corpus.store[_choose(rng, photos)]] * n
+        else:
+            return None
+        return Backdrop(images, None, _crop(rng, images[0], None, n, size_hw, CAMERA))
 
     def _video_frames(self, rng: np.random.Generator, n: int) -> tuple[list[Pixels], list[Pixels]]:
         """`n` frames and label maps at a random gap, forwards or backwards."""
@@ -304,11 +328,13 @@ def _place(
     shown: NDArray[np.bool_],
     is_target: bool = False,
     size: float | None = None,
+    centre: tuple[float, float] | None = None,
 ) -> Sprite:
     """A sprite somewhere in the frame, of a random size, turned, flipped and moving.
 
     Args:
         size: scale from picture to frame pixels; None draws one.
+        centre: x and y in pixels; None draws them.
     """
     h, w = size_hw
     h0, w0 = pictures[0].shape[:2]
@@ -317,8 +343,21 @@ def _place(
     turn = float(rng.normal(0, 0.3))
     base = placement(size, turn, bool(rng.random() < 0.5)) @ translation(-w0 / 2, -h0 / 2)
     moves = random_motion(rng, n, (w0 * size, h0 * size), OBJECT)
-    where = translation(rng.uniform(0.1, 0.9) * w, rng.uniform(0.15, 0.85) * h)
-    return Sprite(pictures, where @ moves @ base, shown, is_target)
+    x, y = (rng.uniform(0.1, 0.9) * w, rng.uniform(0.15, 0.85) * h) if centre is None else centre
+    return Sprite(pictures, translation(x, y) @ moves @ base, shown, is_target)
+
+
+def _spots(rng: np.random.Generator, count: int, size_hw: tuple[int, int]) -> list[tuple[float, float]]:
+    """x and y in pixels of cells of a grid in random order, each moved a little."""
+    h, w = size_hw
+    columns = max(round(np.sqrt(count * w / h)), 1)
+    rows = -(-count // columns)
+    cells = rng.permutation(rows * columns)[:count]
+    shift = rng.uniform(0.2, 0.8, (count, 2))
+    return [
+        ((c % columns + dx) / columns * w, (c // columns + dy) / rows * h)
+        for c, (dx, dy) in zip(cells, shift, strict=True)
+    ]
 
 
 def _size_of(sprite: Sprite) -> float:

@@ -23,8 +23,8 @@ from maskscope.model.sam2 import SAM2
 from maskscope.training.batches import Batch, ClipSource, GroupBatches, load_batches
 from maskscope.training.log import RunLog
 from maskscope.training.losses import Losses, sam2_losses
-from maskscope.training.optimise import average_weights, build_optimiser, freeze, set_rates
-from maskscope.training.recipe import Recipe, Stretch, stretches
+from maskscope.training.optimise import average_weights, build_optimiser, freeze, mean_weights, set_rates
+from maskscope.training.recipe import Cycle, Recipe, Stretch, stretches
 from maskscope.training.recipe_file import to_plain
 from maskscope.training.state import Progress, RunState, read_state, write_state
 from maskscope.training.team import Team
@@ -100,8 +100,8 @@ class Trainer:
                     "choose a number of processes that divides the groups",
                 )
         self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
-        freeze(model, recipe)
-        self.optimiser = build_optimiser(model, recipe)
+        self.ends: dict[int, dict[str, Tensor]] = {}
+        self._set_out(recipe.cycles[0])
         self.progress = Progress()
         with writing(out):
             out.mkdir(parents=True, exist_ok=True)
@@ -129,17 +129,32 @@ class Trainer:
         for stretch in stretches(self.recipe):
             if self.progress.step < stretch.end:
                 if self.progress.step == stretch.cycle_begin > 0:
-                    self._begin_cycle()
+                    self._begin_cycle(stretch.cycle)
                 if not self._run_phase(stretch, workers):
                     return False
+            if self.progress.step == stretch.cycle_end == stretch.end:
+                self._end_cycle()
             if self.team.leads and self.progress.step == stretch.end:
                 self._save()
                 self._validate()
         return True
 
-    def _begin_cycle(self) -> None:
+    def _begin_cycle(self, cycle: Cycle) -> None:
         """Go on from the averaged weights, with nothing remembered of the last cycle's gradients."""
+        if cycle.begins_with:
+            self.averaged.load_state_dict(mean_weights([self.ends[number] for number in cycle.begins_with]))
         self.model.load_state_dict(self.averaged.state_dict())
+        self._set_out(cycle)
+
+    def _end_cycle(self) -> None:
+        """Keep the weights if a later cycle begins with them."""
+        number = sum(end <= self.progress.step for end in {s.cycle_end for s in stretches(self.recipe)})
+        if any(number in later.begins_with for later in self.recipe.cycles):
+            self.ends[number] = {name: value.clone() for name, value in self.averaged.state_dict().items()}
+
+    def _set_out(self, cycle: Cycle) -> None:
+        self.model.zero_grad(set_to_none=True)  # what is frozen now must not count in the gradient's norm
+        freeze(self.model, self.recipe, cycle)
         self.optimiser = build_optimiser(self.model, self.recipe)
 
     def _run_phase(self, stretch: Stretch, workers: int) -> bool:
@@ -245,12 +260,15 @@ class Trainer:
             self.optimiser.state_dict(),
             self.progress,
             self.identity,
+            self.ends,
         )
         write_state(self.state_path, state)
         save_checkpoint(self.averaged, self.weights, {"step": str(self.progress.step)})
 
     def _resume(self) -> None:
         state = read_state(self.state_path, self.identity)
+        cycle = next((s.cycle for s in stretches(self.recipe) if state.progress.step <= s.end), self.recipe.cycles[-1])
+        self._set_out(cycle)
         try:
             self.model.load_state_dict(state.model)
             self.averaged.load_state_dict(state.averaged)
@@ -260,7 +278,7 @@ class Trainer:
             raise CheckpointError(
                 f"{self.state_path} is of another model ({reason})", "name another folder, or remove it to start afresh"
             ) from None
-        self.progress = state.progress
+        self.progress, self.ends = state.progress, state.ends
         _log.info("resumed at step %d, minute %.1f", self.progress.step, self.progress.seconds / 60)
 
 

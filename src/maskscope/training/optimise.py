@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from maskscope.errors import SettingError
 from maskscope.model.sam2 import SAM2
-from maskscope.training.recipe import Recipe, Stretch, rate_factor
+from maskscope.training.recipe import Cycle, Recipe, Stretch, rate_factor
 
 TRUNK = "image_encoder.trunk."
 
 
-def freeze(model: SAM2, recipe: Recipe) -> None:
-    """Take the recipe's frozen parts out of training.
+def freeze(model: SAM2, recipe: Recipe, cycle: Cycle | None = None) -> None:
+    """Take the frozen parts of the recipe and of the cycle out of training, and all others into it.
 
     Raises:
         SettingError: a part that the model has not, or nothing is left to train.
     """
     names = [name for name, _ in model.named_parameters()]
-    for part in recipe.frozen:
+    frozen = (*recipe.frozen, *(cycle.frozen if cycle else ()))
+    for part in frozen:
         if not any(_is_in(name, part) for name in names):
             parts = sorted({name.split(".")[0] for name in names})
             raise SettingError(f"the model has no part {part!r} to freeze", f"its parts: {', '.join(parts)}")
@@ -28,8 +31,7 @@ def freeze(model: SAM2, recipe: Recipe) -> None:
         in_trunk = name.removeprefix(TRUNK) if name.startswith(TRUNK) else ""
         slow = "depthwise" in in_trunk and not recipe.train_depthwise
         early = recipe.frozen_stages > 0 and in_trunk.startswith(stages)
-        if early or slow or any(_is_in(name, part) for part in recipe.frozen):
-            parameter.requires_grad_(False)
+        parameter.requires_grad_(not (early or slow or any(_is_in(name, part) for part in frozen)))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise SettingError("every part of the model is frozen", "leave one or more to be trained")
 
@@ -67,6 +69,11 @@ def average_weights(averaged: SAM2, model: SAM2, decay: float, steps: int) -> No
     decay = min(decay, (1 + steps) / (10 + steps))
     pairs = [(a, p) for a, p in zip(averaged.parameters(), model.parameters(), strict=True) if p.requires_grad]
     torch._foreach_lerp_([a for a, _ in pairs], [p.detach() for _, p in pairs], 1 - decay)
+
+
+def mean_weights(many: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of each tensor over state dictionaries of one model."""
+    return {name: torch.stack([one[name] for one in many]).mean(0) for name in many[0]}
 
 
 def _is_in(name: str, part: str) -> bool:

@@ -42,6 +42,9 @@ class Cycle:
         trunk_rate: peak, of the trunk.
         prompt_weights: of mask, click and box in frame 0; None is the recipe's.
         clips: what clips are made of; None is the recipe's.
+        frozen: parts that keep their weights in this cycle, beside the recipe's.
+        begins_with: numbers of earlier cycles, from 1; the cycle begins with the mean of the weights they ended with.
+            Empty: with the last one's. (Wortsman et al., arXiv 2203.05482: runs from one start lie in one basin.)
     """
 
     phases: tuple[Phase, ...]
@@ -49,6 +52,8 @@ class Cycle:
     trunk_rate: float = 1.5e-4
     prompt_weights: tuple[float, float, float] | None = None
     clips: ClipConfig | None = None
+    frozen: tuple[str, ...] = ()
+    begins_with: tuple[int, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -68,16 +73,29 @@ HIDING_CYCLE = Cycle(
 )
 """Absence and return, and more boxes: objects covered or cut away from, also in real video and drawn scenes."""
 
-RETURN_CYCLE = Cycle(
-    (Phase(260, 2, 8, (288, 512)),),
-    learning_rate=3e-4,
-    trunk_rate=5e-5,
-    prompt_weights=(0.5, 0.2, 0.3),
-    clips=ClipConfig(video=0.42, still=0.2, paste=0.23, drawn=0.15, hiding=0.35, absence=0.5, returns=0.8),
+PROMPT_CYCLE = Cycle(
+    (Phase(1500, 8, 1, (288, 512)),),
+    learning_rate=6e-4,
+    trunk_rate=0.0,
+    prompt_weights=(0.0, 0.5, 0.5),
+    clips=ClipConfig(video=0.12, still=0.28, paste=0.1, drawn=0.1, crowd=0.4),
+    frozen=("image_encoder", "memory_attention", "memory_encoder"),
+    begins_with=(1, 2),
 )
-"""Return after absence, in longer clips: without it, a memory full of absent frames is read as "absent" for ever."""
+"""Clicks and boxes that mean one thing among many alike. It begins with the mean of the two cycles before it: the
+first follows better, the second knows absence, and their mean does both better than either."""
 
-COMPACT_CYCLES = (FIRST_CYCLE, HIDING_CYCLE, RETURN_CYCLE)
+SETTLING_CYCLE = Cycle(
+    (Phase(160, 2, 6, (288, 512)),),
+    learning_rate=2e-4,
+    trunk_rate=0.0,
+    prompt_weights=(0.4, 0.3, 0.3),
+    clips=ClipConfig(video=0.35, still=0.15, paste=0.15, drawn=0.15, crowd=0.2, hiding=0.3, absence=0.4, returns=0.6),
+    frozen=("image_encoder.trunk",),
+)
+"""Memory gets used to the decoder again, and to objects that come back."""
+
+COMPACT_CYCLES = (FIRST_CYCLE, HIDING_CYCLE, PROMPT_CYCLE, SETTLING_CYCLE)
 
 
 @dataclass(frozen=True)

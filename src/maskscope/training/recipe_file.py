@@ -60,14 +60,23 @@ def check_recipe(recipe: Recipe) -> Recipe:
     """
     phases = [phase for cycle in recipe.cycles for phase in cycle.phases]
     for phase in phases:
-        if min(phase.steps, phase.clips, phase.groups) < 1 or phase.frames < 2:
-            raise SettingError(
-                f"{phase} has nothing to train on", "give steps, clips and groups of 1, frames of 2 or more"
-            )
+        if min(phase.steps, phase.clips, phase.groups, phase.frames) < 1:
+            raise SettingError(f"{phase} has nothing to train on", "give steps, clips, groups and frames of 1 or more")
         if phase.clips * phase.groups > CLIPS_APART:
             raise SettingError(f"a step of {phase.clips * phase.groups} clips is too large", f"{CLIPS_APART} at most")
         if min(phase.size_hw) < 32 or any(side % 32 for side in phase.size_hw):
             raise SettingError(f"size_hw is {list(phase.size_hw)}, expected (height, width) in multiples of 32")
+    for number, cycle in enumerate(recipe.cycles, start=1):
+        if any(phase.frames == 1 for phase in cycle.phases) and (cycle.prompt_weights or recipe.prompt_weights)[0]:
+            raise SettingError(
+                "a clip of one frame whose mask is given leaves nothing to learn",
+                "give that cycle prompt_weights of 0 for masks, or longer clips",
+            )
+        if any(not 0 < begun < number for begun in cycle.begins_with):
+            raise SettingError(
+                f"cycle {number} begins with the weights of cycles {list(cycle.begins_with)}, which are not before it",
+                f"name cycles from 1 to {number - 1}",
+            )
     if not phases:
         raise SettingError("the recipe has no phases", "give at least one")
     return recipe
@@ -119,8 +128,8 @@ def _fitting(key: str, present: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(present) and isinstance(value, dict):
         return _changed(present, value, where)
     if isinstance(present, tuple) and isinstance(value, list):
-        kind = type(present[0]) if present else str
-        if len(value) == len(present) or kind is str:
+        kind = type(present[0]) if present else int if key == "begins_with" else str
+        if len(value) == len(present) or not present or kind is str:
             return tuple(_fitting(key, kind(), item, where) for item in value)
     if isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -10,7 +10,7 @@ import errno
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class RunState:
         optimiser: its moments.
         progress: the step decides about clips, prompts, dropout and rates.
         recipe: as plain values; a run goes on with its own recipe only.
+        ends: averaged weights at the end of the cycles, counted from 1, that a later one begins with.
     """
 
     model: dict[str, Tensor]
@@ -46,6 +47,7 @@ class RunState:
     optimiser: dict[str, Any]
     progress: Progress
     recipe: dict[str, Any]
+    ends: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
 
 def write_state(path: Path, state: RunState) -> None:
@@ -55,7 +57,7 @@ def write_state(path: Path, state: RunState) -> None:
         OutputError: it cannot be written.
     """
     partial = path.with_name(f".{path.name}.partial")
-    plain = {**{name: getattr(state, name) for name in ("model", "averaged", "optimiser", "recipe")}}
+    plain = {**{name: getattr(state, name) for name in ("model", "averaged", "optimiser", "recipe", "ends")}}
     try:
         with open(partial, "wb") as file:
             torch.save({**plain, "progress": asdict(state.progress)}, file)

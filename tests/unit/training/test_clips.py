@@ -90,3 +90,11 @@ def test_bending_leaves_the_first_frame_as_it_is() -> None:
     frames = bend(np.random.default_rng(1), sprite, 4)
     np.testing.assert_array_equal(frames[0], sprite)
     assert not np.array_equal(frames[3], sprite)
+
+
+def test_in_a_crowd_only_the_prompt_tells_which_is_meant(corpus: Corpus) -> None:
+    sampler = ClipSampler(corpus, ClipConfig(video=0, still=0, paste=0, crowd=1, appearance=PLAIN), seed=5)
+    clips = [sampler.sample(index, 2, (96, 160)) for index in range(20)]
+    assert {clip.kind for clip in clips} == {"crowd"}
+    places = np.array([np.argwhere(clip.masks[0]).mean(0) / clip.masks[0].shape for clip in clips])
+    assert (places.std(0) > 0.15).all(), "targets are anywhere in the frame"

@@ -89,6 +89,33 @@ def test_stopped_and_taken_up_again_it_ends_with_the_same_weights(
     assert_same(straight, resumed)
 
 
+def test_a_cycle_may_freeze_parts_and_begin_with_the_mean_of_earlier_ones(
+    training_root: Path, cache: Path, tmp_path: Path
+) -> None:
+    phase = Phase(1, 1, 2, (64, 96))
+    frozen = ("image_encoder", "memory_encoder")
+    cycles = (Cycle((phase,)), Cycle((phase,), frozen=frozen), Cycle((phase,), 0.0, 0.0, begins_with=(1, 2)))
+    recipe = dataclasses.replace(RECIPE, cycles=cycles, weight_decay=0.0)
+    whole = tiny_trainer(training_root, cache, tmp_path / "whole", recipe)
+    assert whole.run()
+    first, second = whole.ends[1], whole.ends[2]
+    still = [name for name, _ in whole.model.named_parameters() if name.startswith(frozen)]
+    assert all(torch.equal(first[name], second[name]) for name in still)
+    moved = [name for name, _ in whole.model.named_parameters() if not torch.equal(first[name], second[name])]
+    assert moved
+    assert set(moved).isdisjoint(still)
+    for name, value in whole.model.state_dict().items():
+        torch.testing.assert_close(value, (first[name] + second[name]) / 2, rtol=0, atol=1e-7)
+    assert all(parameter.requires_grad for parameter in whole.model.memory_encoder.parameters())
+    for stop in (1, 2):
+        halted = tiny_trainer(training_root, cache, tmp_path / str(stop), recipe)
+        halted.stop = lambda halted=halted, stop=stop: halted.progress.step + 1 == stop  # type: ignore[misc]
+        assert not halted.run()
+        again = tiny_trainer(training_root, cache, tmp_path / str(stop), recipe)
+        assert again.run()
+        assert_same(whole, again)
+
+
 def test_a_finished_run_does_nothing_more(training_root: Path, cache: Path, straight: Trainer) -> None:
     again = tiny_trainer(training_root, cache, straight.out)
     assert again.progress == straight.progress

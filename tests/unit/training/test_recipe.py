@@ -107,7 +107,12 @@ def test_a_cycle_of_a_file_may_have_clips_and_prompts_of_its_own(tmp_path: Path)
             "[[cycles]]\n[[cycles.phases]]\nsteps = 1\nclips = 1\nframes = 2\nsize_hw = [60, 96]",
             r"size_hw is \[60, 96\], expected \(height, width\) in multiples of 32",
         ),
-        ("[[cycles]]\n[[cycles.phases]]\nsteps = 1\nclips = 1\nframes = 1\nsize_hw = [64, 96]", "nothing to train on"),
+        ("[[cycles]]\n[[cycles.phases]]\nsteps = 1\nclips = 1\nframes = 0\nsize_hw = [64, 96]", "nothing to train on"),
+        ("[[cycles]]\n[[cycles.phases]]\nsteps = 1\nclips = 1\nframes = 1\nsize_hw = [64, 96]", "nothing to learn"),
+        (
+            "[[cycles]]\nbegins_with = [1]\n[[cycles.phases]]\nsteps = 1\nclips = 1\nframes = 2\nsize_hw = [64, 96]",
+            r"cycle 1 begins with the weights of cycles \[1\], which are not before it",
+        ),
         ("cycles = []", "has no phases"),
         ("cycles = 1", "expected tables"),
     ],
