@@ -21,7 +21,7 @@ from maskscope.studies.jobs import Tick
 from maskscope.studies.looked_at import LookedAt, look_at
 from maskscope.studies.own_masks import SelfLabelled, own_masks
 from maskscope.studies.stress_clip import ModelSpec
-from maskscope.tracking.picture import frame_tensor, input_size, mask_tensor
+from maskscope.tracking.picture import input_size, mask_tensor, model_input
 from maskscope.tracking.prompts import Prompt
 
 Mask = NDArray[np.bool_]
@@ -192,7 +192,7 @@ class Footage:
             return self._kept[t]
         if self._latest is not None and self._latest[0] == t:
             return self._latest[1]
-        pixels = frame_tensor(self.clip.frame(t), self.input_size, self.model.device, self.model.fine_dtype)
+        pixels = model_input(self.clip.frame(t), self.input_size, self.model)
         made = self.model.encode_image(pixels)
         size = sum(x.nbytes for x in (made.embedding_bchw, made.fine_bchw, made.middle_bchw))
         if self._kept_bytes + size <= CACHE_BYTES:
