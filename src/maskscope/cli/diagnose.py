@@ -58,7 +58,7 @@ falls and whose repair brings the mask back is to blame. "Not determined" is an 
 Masks are compared with true ones where the clip has them (a data set, or --masks). Else the clean run's own masks are \
 taken for true: that shows change, not correctness.
 
-Ctrl-C stops and leaves the records of what was computed.
+Ctrl-C stops and leaves the records of what was computed; the same command goes on from there.
 
 With --dataset every clip of a data set is diagnosed, each from its first true masks; the page then says what holds \
 over clips, with intervals, controls and counter-examples. Clips that are in DIR already are not computed again, and \
@@ -128,6 +128,22 @@ def diagnose(
         bool,
         typer.Option("--no-intervention", help="Observe only, blame nothing: much quicker.", rich_help_panel=_TRIED),
     ] = False,
+    reverse: Annotated[
+        bool,
+        typer.Option(
+            "--reverse",
+            help="Also put the transformed activation into the clean run: does that lose the object?",
+            rich_help_panel=_TRIED,
+        ),
+    ] = False,
+    no_ablation: Annotated[
+        bool,
+        typer.Option(
+            "--no-ablation",
+            help="Do not track the clip without pointers, recent or prompted memory, or finer levels: quicker.",
+            rich_help_panel=_TRIED,
+        ),
+    ] = False,
     model: Model = "compact",
     policy: Policy = "stock",
     device: Device = None,
@@ -156,6 +172,8 @@ def diagnose(
     named = _words(families)
     tried = family_names() if "all" in named else named or FAMILIES
     severities = _severities(severity)
+    if reverse and no_intervention:
+        raise SettingError("--reverse is an intervention", "leave out --no-intervention, or --reverse")
     observe = ObserveOptions(
         model=model, policy=policy, device=device, precision=precision.value, image_size=parse_size(image_size)
     )
@@ -177,6 +195,8 @@ def diagnose(
             severities=severities,
             seed=seed,
             intervene=not no_intervention,
+            reverse=reverse,
+            ablate=not no_ablation,
             max_frames=max_frames or None,
             sequences=_words([sequence] if sequence else None),
             limit=limit,
@@ -195,6 +215,8 @@ def diagnose(
         families=tuple(text if ":" in text else f"{text}:{number}" for text in tried for number in severities),
         seed=seed,
         intervene=not no_intervention,
+        reverse=reverse,
+        ablate=not no_ablation,
     )
     with stopping() as stop, ProgressBar() as bar:
         summary = diagnose_clip(
@@ -212,7 +234,8 @@ def diagnose(
         typer.echo(f"looked at {clip.num_frames} of {clip.source_frames} frames (--max-frames)")
     typer.echo(_told(summary))
     if not summary.finished:
-        typer.echo(f"stopped; what came so far is in {summary.folder / 'records.parquet'}", err=True)
+        so_far = summary.folder / "records.parquet"
+        typer.echo(f"stopped; what came so far is in {so_far}; run the same command to go on", err=True)
         raise typer.Exit(stop.exit_code)
 
 

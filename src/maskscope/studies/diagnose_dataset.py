@@ -40,7 +40,7 @@ from maskscope.transforms.chain import Recipe
 
 log = logging.getLogger(__name__)
 
-STUDY_VERSION: Final = 1
+STUDY_VERSION: Final = 2  # 1 kept no cells for read-outs of other clips
 """Of what a job does; another number makes every job a new one."""
 
 SEPARATION: Final = "separation_auc"
@@ -59,6 +59,8 @@ class DatasetOptions:
         severities: 1 to 5.
         seed: of the transformations.
         intervene: find the stage to blame; without, a transformed run costs one pass instead of up to eight.
+        reverse: also put the disturbed activations into the clean run, where an object is lost.
+        ablate: also track each clip as it is without each source of memory and without the finer levels.
         max_frames: at most so many of each clip are looked at; None is all of them.
         sequences: only these; none for all.
         limit: only the first so many sequences; None for all.
@@ -70,6 +72,8 @@ class DatasetOptions:
     severities: tuple[int, ...] = (3,)
     seed: int = 0
     intervene: bool = True
+    reverse: bool = False
+    ablate: bool = True
     max_frames: int | None = None
     sequences: tuple[str, ...] = ()
     limit: int | None = None
@@ -180,6 +184,8 @@ def dataset_jobs(dataset: str | Path, out: Path, options: DatasetOptions, model:
         "policy": {"name": kind.name, "settings": asdict(read_settings(kind.settings, values, f"policy {kind.name}"))},
         "transforms": [recipe.digest for recipe in recipes],
         "intervene": options.intervene,
+        "reverse": options.reverse,
+        "ablate": options.ablate,
         "max_frames": options.max_frames,
     }
     jobs = []
@@ -194,6 +200,8 @@ def dataset_jobs(dataset: str | Path, out: Path, options: DatasetOptions, model:
             options.observe.policy,
             options.intervene,
             clip_folder(out, clip),
+            options.reverse,
+            options.ablate,
         )
         looked_at = min(frames, options.max_frames or frames)
         jobs.append(Job(clip, identity, work, looked_at * (1 + len(recipes))))

@@ -32,6 +32,8 @@ class ClipDiagnosis:
         policy: of its memory.
         intervene: find the stage to blame.
         folder: where the clip's own diagnosis goes, its page and all its records; what an earlier one left is replaced.
+        reverse: also put the disturbed activations into the clean run, see `DiagnoseOptions`.
+        ablate: also track the clip as it is without each source of memory.
     """
 
     dataset: Path
@@ -42,6 +44,8 @@ class ClipDiagnosis:
     policy: str
     intervene: bool
     folder: Path
+    reverse: bool = False
+    ablate: bool = True
 
     def __call__(self, run: str, tick: Tick) -> Iterator[Record]:
         """Rows of the clip without frames, see `clip_means`.
@@ -53,7 +57,13 @@ class ClipDiagnosis:
         clip = self._clip()
         spec = self.model
         observe = ObserveOptions(spec.name, self.policy, spec.device, spec.precision, spec.image_size)
-        options = DiagnoseOptions(observe, tuple(map(str, self.recipes)), intervene=self.intervene)
+        options = DiagnoseOptions(
+            observe,
+            tuple(map(str, self.recipes)),
+            intervene=self.intervene,
+            reverse=self.reverse,
+            ablate=self.ablate,
+        )
         stopped: list[Stopped] = []
 
         def stop() -> bool:

@@ -109,7 +109,15 @@ def test_stopping_leaves_the_rest_for_the_next_run(place: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "other",
-    [{"severities": (1,)}, {"seed": 1}, {"intervene": True}, {"max_frames": 3}, {"families": ("speed",)}],
+    [
+        {"severities": (1,)},
+        {"seed": 1},
+        {"intervene": True},
+        {"reverse": True},
+        {"ablate": False},
+        {"max_frames": 3},
+        {"families": ("speed",)},
+    ],
     ids=str,
 )
 def test_whatever_decides_the_rows_names_the_job(place: Path, other: dict[str, object]) -> None:
