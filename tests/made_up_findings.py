@@ -63,8 +63,13 @@ def _of_clip(clip: str, number: int, count: int, filters: Mapping[tuple[str, str
         for stage, auc, control in (("image_embedding", 0.8, 0.8), ("memory_conditioned", 0.95, 0.8)):
             yield row("separation_auc", auc * wobble / 1.04 - worse, stage=stage, **where)
             yield row("separation_auc_control", control * wobble / 1.04, stage=stage, **where)
+            if not family:  # of other clips only memory knows more than place does
+                yield row("separation_auc_others", (0.6 if auc < 0.9 else 0.9) * wobble / 1.04, stage=stage)
+                yield row("separation_auc_control_others", 0.5, stage=stage)
         for name, value in (("position", 0.7), ("rgb", 0.6)):
             yield row(f"separation_auc_{name}", value, **where)
+            if not family:
+                yield row(f"separation_auc_{name}_others", 0.6 + 0.01 * (number % 3))
         for tap, j in EARLY.items():
             stage = "memory_conditioned" if tap else "image_embedding"
             yield row("early_j", j * wobble / 1.04, stage=stage, tap=tap, **where)

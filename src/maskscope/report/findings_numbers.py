@@ -88,6 +88,7 @@ def findings(records: Iterable[Record], facts: Mapping[str, Any] | None = None) 
         recovered=_recovered(table, disturbed),
         blamed_by_clip=by_clip,
         intervened=any(row.family for row in table.rows.of("blame")),
+        across=tuple(found for place in positions if (found := _knowledge(table, place, "_others")) is not None),
     )
 
 
@@ -185,13 +186,14 @@ def _emphasis(table: _Table, disturbed: Sequence[Condition]) -> dict[Stage, Effe
     return found
 
 
-def _knowledge(table: _Table, place: Place) -> Knowledge | None:
-    auc = table.values(SEPARATION, CLEAN, place)
+def _knowledge(table: _Table, place: Place, ending: str = "") -> Knowledge | None:
+    auc = table.values(f"{SEPARATION}{ending}", CLEAN, place)
     ours = _effect(auc, 0.5)
     if ours is None:
         return None
     controls = {
-        name: table.values(f"{SEPARATION}_{name}", CLEAN, place if name == "control" else None) for name in CONTROLS
+        name: table.values(f"{SEPARATION}_{name}{ending}", CLEAN, place if name == "control" else None)
+        for name in CONTROLS
     }
     means = {name: _mean(values) for name, values in controls.items()}
     above = {name: _effect(_less(auc, values)) for name, values in controls.items()}

@@ -22,13 +22,14 @@ from maskscope.report.page.names import count
 from maskscope.report.stress_page import with_parts
 
 _NO_ANSWER = "The records do not answer this."
-_NAMES = ("filtering", "emergence", "controls", "separation", "losses")
+_NAMES = ("filtering", "emergence", "controls", "others", "separation", "losses")
 
 
 def write_findings_page(records: Path | str, page: Path | str, figures: Path | str) -> Path:
     """Make everything of a document anew that stands between `<!-- records: NAME -->` and `<!-- end -->`.
 
-    NAME is "setting", "answers", or a question: "filtering", "emergence", "controls", "separation", "losses".
+    NAME is "setting", "answers", or a question: "filtering", "emergence", "controls", "others", "separation",
+    "losses".
 
     Args:
         records: folder of a diagnosed data set, or its `records.parquet`.

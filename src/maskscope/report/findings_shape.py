@@ -137,6 +137,7 @@ class Findings:
         recovered: share of J that patching a position brings back.
         blamed_by_clip: of transformed clips, frames by stage.
         intervened: whether blame was looked for at all.
+        across: like `knowledge`, of read-outs that were fitted on all other clips, the controls' too.
     """
 
     clips: tuple[str, ...]
@@ -161,6 +162,7 @@ class Findings:
     recovered: Mapping[Stage, Interval]
     blamed_by_clip: Mapping[str, Mapping[Stage | None, int]]
     intervened: bool
+    across: tuple[Knowledge, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; conditions and places by their names."""

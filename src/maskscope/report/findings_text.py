@@ -7,6 +7,7 @@ from typing import Any
 
 from maskscope.report.findings_layers import emergence
 from maskscope.report.findings_losses import losses
+from maskscope.report.findings_others import others
 from maskscope.report.findings_shape import Findings
 from maskscope.report.findings_stages import controls, filtering, separation
 from maskscope.report.findings_words import (
@@ -18,7 +19,7 @@ from maskscope.report.page.names import count
 
 def parts(found: Findings) -> tuple[Part, ...]:
     """All questions that the findings can answer, in order."""
-    made: list[Callable[[Findings], Part | None]] = [filtering, emergence, controls, separation, losses]
+    made: list[Callable[[Findings], Part | None]] = [filtering, emergence, controls, others, separation, losses]
     return tuple(part for make in made if (part := make(found)) is not None)
 
 

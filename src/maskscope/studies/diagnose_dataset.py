@@ -16,7 +16,7 @@ import torch
 from maskscope import __version__
 from maskscope.data.dataset import AnnotatedFrames
 from maskscope.data.layouts import recognise
-from maskscope.errors import DatasetError, SettingError
+from maskscope.errors import DatasetError, RecordError, SettingError
 from maskscope.extras import load_extra
 from maskscope.memory.policies import registry
 from maskscope.memory.settings import read_settings
@@ -24,16 +24,18 @@ from maskscope.model import PRESETS
 from maskscope.model.checkpoints import locate
 from maskscope.model.precision import default_device, preferred_dtype
 from maskscope.observe.measures.onset import onset
+from maskscope.observe.measures.other_clips import CellSample
 from maskscope.observe.measures.separation import place_of
-from maskscope.records import SCHEMA_VERSION, Record, merge_records, read_records, write_whole
+from maskscope.records import SCHEMA_VERSION, Record, merge_records, read_records, write_records, write_whole
 from maskscope.report.findings_numbers import findings
 from maskscope.report.findings_page import clip_pages, write_findings_html
 from maskscope.report.findings_shape import FORMAT, Findings
 from maskscope.stages import STAGES, Stage
 from maskscope.studies.clip_identity import clip_digest, file_digest
 from maskscope.studies.diagnose import FAMILIES
-from maskscope.studies.diagnose_job import ClipDiagnosis
+from maskscope.studies.diagnose_job import ClipDiagnosis, cells_name
 from maskscope.studies.jobs import Executor, Here, Job, JobProgress, JobsSummary, run_jobs
+from maskscope.studies.kept_cells import read_cells, rows_across_clips
 from maskscope.studies.observe import DTYPES, ObserveOptions
 from maskscope.studies.stress_clip import DatasetSpec, ModelSpec
 from maskscope.transforms.chain import Recipe
@@ -44,6 +46,8 @@ STUDY_VERSION: Final = 2  # 1 kept no cells for read-outs of other clips
 """Of what a job does; another number makes every job a new one."""
 
 SEPARATION: Final = "separation_auc"
+ACROSS: Final = "across-clips.parquet"
+"""What read-outs of other clips say of each clip; made anew from the clips' cells each time."""
 OTHER_GRIDS: Final = ("stride4", "stride8", "stride32", "upscaled", "mask_logits")
 """Endings of taps that are not at stride 16: finer or coarser cells make the object and the control region easier or
 harder to tell apart by themselves, so a step between grids would say nothing of layers."""
@@ -150,8 +154,12 @@ def diagnose_dataset(
     if not summary.files:
         return DatasetSummary(folder, summary, None, None)
     rows = read_records(*summary.files)
+    files = [*summary.files, folder / ACROSS]
+    across = list(rows_across_clips(kept_cells(rows, folder), rows))
+    write_records(across, folder / ACROSS)
+    rows += across
     facts |= {"failed": dict(summary.failed), "left": summary.left, "onset": onsets(rows)}
-    merge_records(summary.files, folder / "records.parquet", facts)
+    merge_records(files, folder / "records.parquet", facts)
     found = findings(rows, facts)
     _write(folder / "summary.json", facts | {"findings": found.to_json()})
     report = None
@@ -206,6 +214,19 @@ def dataset_jobs(dataset: str | Path, out: Path, options: DatasetOptions, model:
         looked_at = min(frames, options.max_frames or frames)
         jobs.append(Job(clip, identity, work, looked_at * (1 + len(recipes))))
     return jobs
+
+
+def kept_cells(rows: Iterable[Record], out: Path) -> dict[str, list[CellSample]]:
+    """Of each clip that rows speak of; none of a clip whose file is not there, or of another run."""
+    runs = {row.clip: row.run for row in rows}
+    found: dict[str, list[CellSample]] = {}
+    for clip, run in runs.items():
+        try:
+            found[clip] = read_cells(clip_folder(out, clip) / cells_name(run))
+        except RecordError as error:
+            log.warning("%s takes no part in read-outs of other clips: %s", clip, error.problem)
+            found[clip] = []
+    return found
 
 
 def clip_folder(out: Path, clip: str) -> Path:

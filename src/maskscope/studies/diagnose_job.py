@@ -63,6 +63,7 @@ class ClipDiagnosis:
             intervene=self.intervene,
             reverse=self.reverse,
             ablate=self.ablate,
+            cells=cells_name(run),
         )
         stopped: list[Stopped] = []
 
@@ -87,3 +88,8 @@ class ClipDiagnosis:
         clip = look_at(self.dataset, sequence=self.sequence)
         start = next((t for t in range(clip.num_frames) if object_labels(clip.masks(t))), 0)
         return look_at(self.dataset, sequence=self.sequence, start=start, max_frames=self.max_frames)
+
+
+def cells_name(run: str) -> str:
+    """File in the clip's folder, of one run: an earlier run's cells are none of this one's."""
+    return f"cells-{run[:16]}.npz"

@@ -62,6 +62,8 @@ class DiagnosisFolder:
         with writing(self.path):
             for path in (self.records, self.report):
                 path.unlink(missing_ok=True)
+            for file in self.path.glob("cells-*.npz"):
+                file.unlink()
             for pattern in ("*.png", "*.mp4"):
                 for path in self.pictures.glob(pattern):
                     path.unlink()

@@ -9,12 +9,14 @@ from typing import Final
 
 from maskscope.errors import DatasetError, PromptError
 from maskscope.model import SAM2
+from maskscope.observe.measures.other_clips import CellKeeper, sampled_frames
 from maskscope.records import Record
 from maskscope.report.page.diagnosis import Picture
 from maskscope.studies.diagnosis_folder import DiagnosisFolder
 from maskscope.studies.diagnosis_parts import Part, Parts
 from maskscope.studies.interventions import Intervention, Stopped, TrackedRun, ablations, nobody
 from maskscope.studies.keeping import Keeping
+from maskscope.studies.kept_cells import write_cells
 from maskscope.studies.looked_at import LookedAt
 from maskscope.studies.observe import ObserveOptions, Progress, back, facts, maker, with_masks
 from maskscope.studies.observed_run import ObservedRun
@@ -53,6 +55,8 @@ class DiagnoseOptions:
         reverse: also put the disturbed activations into the clean run, where an object is lost: seven passes more.
         ablate: also track the clip as it is without each source of memory and without the finer levels: five passes
             for each object.
+        cells: name of a file in the folder for samples of the clip's cells, with which read-outs of other clips are
+            fitted and tested; empty keeps none.
     """
 
     observe: ObserveOptions = field(default_factory=ObserveOptions)
@@ -62,6 +66,7 @@ class DiagnoseOptions:
     intervene: bool = True
     reverse: bool = False
     ablate: bool = True
+    cells: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,7 @@ class Work:
 
     def _track(self, source: SourceClip) -> None:
         """All runs side by side; they are one piece of work, as each is compared with the clean one."""
+        cells = CellKeeper(sampled_frames(source.num_frames))
         runs = self.runs = SideBySide(
             self.model,
             source,
@@ -189,6 +195,7 @@ class Work:
             self.folder.path,
             self.clip.fps,
             self.keeping,
+            (cells,) if self.options.cells else (),
         )
 
         def tick() -> bool:
@@ -199,6 +206,8 @@ class Work:
         if not whole:
             raise Stopped
         tracked = self._tracked(runs, whole)
+        if self.options.cells:
+            write_cells(self.folder.path / self.options.cells, cells.samples)
         self.runs = None
         for name in reversed(tracked):  # the clean run's last: where it is, the others are
             self.parts.save(name, tracked[name])

@@ -18,6 +18,7 @@ from maskscope.data.overlay import OverlayWriter, draw_overlay
 from maskscope.model import SAM2
 from maskscope.observe.counterpart import Counterpart
 from maskscope.observe.measures.filtering import Filtering
+from maskscope.observe.probe import Measure
 from maskscope.report.page.diagnosis import Picture
 from maskscope.studies.diagnosis_folder import PICTURES_NAME
 from maskscope.studies.keeping import Keeping
@@ -124,6 +125,7 @@ class SideBySide:
         folder: of the diagnosis; videos go into its pictures.
         fps: of the videos; None where the clip does not say.
         keeping: is shown all that the runs show.
+        measures: more of them, for the clean run alone.
     """
 
     model: SAM2
@@ -134,12 +136,13 @@ class SideBySide:
     folder: Path
     fps: float | None = None
     keeping: Keeping | None = None
+    measures: Sequence[Measure] = ()
 
     def __post_init__(self) -> None:
         self.snapshots = Snapshots(strip_frames(self.source.num_frames))
         instruments = Instruments(
             taps=True,
-            measures=tuple(each.filtering.clean for each in self.disturbed),
+            measures=(*(each.filtering.clean for each in self.disturbed), *self.measures),
             sink=self.keeping.sink(AS_FILMED, (self.snapshots.see,)) if self.keeping else self.snapshots.see,
             maps=self.snapshots.point,
             wants_maps=self.snapshots.wants,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,30 @@ def test_positions_are_judged_beside_their_controls(found: Findings) -> None:
     assert "Image embedding is not surely above a region elsewhere." in told.against
 
 
+def test_read_outs_of_other_clips_stand_beside_their_own_controls(found: Findings) -> None:
+    told = part(found, "others")
+    assert told.answer == "Only in part: better than chance and all controls at memory conditioned."
+    ours = next(each for each in found.across if each.place == Place("memory_conditioned"))
+    assert ours.controls["control"].estimate == 0.5
+    assert ours.above["rgb"].verdict == "higher"
+    (table,) = told.tables
+    assert table.header[1:4] == (
+        "fitted on the prompted frame",
+        "fitted on other clips",
+        "a region elsewhere, other clips",
+    )
+    assert len({len(row) for row in (table.header, *table.rows)}) == 1
+    turned = [
+        replace(row, value=0.2) if row.clip == CLIPS[0] and row.metric == "separation_auc_others" else row
+        for row in rows()
+    ]
+    assert any(
+        f"points away from the object on {CLIPS[0]} (0.20)" in one for one in part(findings(turned), "others").against
+    )
+    without = [row for row in rows() if not row.metric.endswith("_others")]
+    assert "others" not in {each.name for each in parts(findings(without))}
+
+
 def test_transformations_lower_separation_by_what_was_planted(found: Findings) -> None:
     fog = Condition("fog", 5)
     assert found.falls[fog][Place("image_embedding")].interval.estimate == pytest.approx(-0.1)
@@ -117,14 +142,14 @@ def test_the_verdict_and_who_is_against_it() -> None:
 def test_page_and_figures_follow_from_the_records_alone(tmp_path: Path) -> None:
     records, page = tmp_path / "records.parquet", tmp_path / "findings.md"
     write_records(rows(), records, FACTS)
-    marks = ("setting", "answers", "filtering", "emergence", "controls", "separation", "losses")
-    page.write_text("# Ours\n" + "\n".join(f"<!-- records: {name} -->\nold\n<!-- end -->" for name in marks))
+    marks = ("setting", "answers", "filtering", "emergence", "controls", "others", "separation", "losses")
+    page.write_text("# Ours\n" + "\n".join(f"<!-- records: {name} -->\nSTALE\n<!-- end -->" for name in marks))
     write_findings_page(records, page, tmp_path / "images")
     text = page.read_text()
     pictures = {path.name: path.read_text() for path in (tmp_path / "images").iterdir()}
     assert set(pictures) == {"findings-filtering.svg", "findings-emergence.svg", "findings-losses.svg"}
     assert all(f"(images/{name})" in text for name in pictures)
-    assert "old" not in text
+    assert "STALE" not in text
     assert text.startswith("# Ours\n")
     write_findings_page(records, page, tmp_path / "images")
     assert page.read_text() == text

@@ -81,6 +81,21 @@ def test_one_file_of_records_for_all_and_one_diagnosis_for_each(place: Path, sum
     assert json.loads((out / "summary.json").read_text())["findings"]["clips"] == ["cow", "dog"]
 
 
+def test_each_clip_is_read_by_what_the_other_was_fitted_on(summary: DatasetSummary) -> None:
+    rows = [row for row in read_records(summary.folder / "records.parquet") if row.metric.endswith("_others")]
+    own = {row.clip: row.run for row in read_records(*summary.jobs.files)}
+    for clip in ("cow", "dog"):
+        mine = [row for row in rows if row.clip == clip]
+        assert {row.stage for row in mine if row.metric == "separation_auc_others"} == {
+            *("image_embedding", "memory_conditioned", "prompt_attended", "memory_features")
+        }
+        assert {row.run for row in mine} == {own[clip]}
+        assert all(row.value is not None and 0 <= row.value <= 1 and not row.family for row in mine)
+        assert {row.stage for row in mine if row.metric == "separation_auc_rgb_others"} == {None}
+    assert summary.found is not None
+    assert len(summary.found.across) == 4
+
+
 def test_the_page_answers_and_links(summary: DatasetSummary) -> None:
     assert summary.report is not None
     page = summary.report.read_text(encoding="utf-8")

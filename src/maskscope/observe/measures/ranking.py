@@ -25,7 +25,9 @@ def auc(object_scores: ArrayLike, background_scores: ArrayLike) -> float:
     return float((below.sum() + up_to.sum()) / (2 * len(ours) * len(theirs)))
 
 
-def average_precision(object_scores: ArrayLike, background_scores: ArrayLike) -> float:
+def average_precision(
+    object_scores: ArrayLike, background_scores: ArrayLike, object_weight: float = 1.0, background_weight: float = 1.0
+) -> float:
     """Precision averaged over the object's cells, from the highest score down.
 
     AP = sum over thresholds of (recall gained) x (precision there); cells of one score pass together. Range 0..1;
@@ -34,14 +36,16 @@ def average_precision(object_scores: ArrayLike, background_scores: ArrayLike) ->
     Args:
         object_scores: (n1,) finite.
         background_scores: (n0,) finite.
+        object_weight: how many cells each of the object's stands for, where only a sample is scored.
+        background_weight: the same of the background.
 
     Raises:
         MaskscopeError: one of them is empty, or a score is not finite.
     """
     ours, theirs = np.sort(_scores(object_scores, "object")), np.sort(_scores(background_scores, "background"))
     thresholds, gained = np.unique(ours, return_counts=True)
-    found = len(ours) - np.searchsorted(ours, thresholds, "left")
-    mistaken = len(theirs) - np.searchsorted(theirs, thresholds, "left")
+    found = object_weight * (len(ours) - np.searchsorted(ours, thresholds, "left"))
+    mistaken = background_weight * (len(theirs) - np.searchsorted(theirs, thresholds, "left"))
     return float((gained * (found / (found + mistaken))).sum() / len(ours))
 
 
