@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maskscope.errors import OutputError, PromptError, SettingError
+from maskscope.errors import DatasetError, OutputError, PromptError, SettingError
 from maskscope.model import SAM2
 from maskscope.observe.ablation import ABLATIONS, AT
 from maskscope.records import Record, read_facts, read_records
 from maskscope.report.page.diagnosis import Facts, open_diagnosis
 from maskscope.stages import STAGES
 from maskscope.studies.diagnose import DiagnoseOptions, DiagnoseSummary, diagnose_clip
+from maskscope.studies.kept_cells import read_cells
 from maskscope.studies.looked_at import LookedAt
 from maskscope.studies.observe import ObserveOptions, Progress, observe_clip
 from maskscope.studies.observed_run import Instruments, ObservedRun
@@ -142,6 +143,30 @@ def test_objects_that_cannot_be_told_from_a_background(
     assert said in summary.notes[0]
     states = {row.state for row in pick(rows_of(tmp_path)[0], "separation_auc", stage="image_embedding")}
     assert states in ({"lost at this stride"}, {"fills the frame"})
+
+
+@pytest.mark.parametrize(("odd", "said"), [("small", "too small"), ("whole", "fills the frame")])
+def test_a_diagnosis_of_an_object_without_cells_says_so_on_its_page(
+    model: SAM2, tmp_path: Path, odd: str, said: str
+) -> None:
+    dots = np.indices((SIDE, SIDE)).sum(0) % 17 == 0
+    shown = {"small": lambda t: square_mask(t, SIDE, SIDE) & dots, "whole": lambda t: np.ones((SIDE, SIDE), bool)}
+    film = clip(Square(mask_of=shown[odd]), num_frames=3)
+    options = DiagnoseOptions(
+        ObserveOptions(attention=False), ("illumination",), intervene=False, ablate=False, cells="cells-odd.npz"
+    )
+    summary = diagnose_clip(film, film.prompts(), tmp_path, options, model=model)
+    assert summary.finished
+    assert summary.report is not None
+    assert said in summary.report.read_text(encoding="utf-8")
+    assert read_cells(tmp_path / "cells-odd.npz") == []  # it takes no part in read-outs of other clips
+
+
+def test_a_clip_whose_object_is_never_visible_is_refused() -> None:
+    never = clip(Square(mask_of=lambda t: np.zeros((SIDE, SIDE), bool)))
+    with pytest.raises(DatasetError) as refused:
+        never.prompts()
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_an_object_that_the_model_never_shows_is_refused(tmp_path: Path) -> None:
