@@ -49,8 +49,8 @@ class PromptSketch(nn.Module):
         """(b, n, 2) in pixels of the model's input and (b, n) labels -> (b, c, *grid), zero for b without a prompt."""
         maps = draw_prompts(points_bnxy_px.float(), labels_bn, (4 * grid[0], 4 * grid[1]))
         prompted = (labels_bn >= 0).any(1)[:, None, None, None]
-        out: Tensor = torch.where(prompted, self.encoder(maps.to(self.encoder[0].weight.dtype)), 0.0)
-        return out
+        coded: Tensor = self.encoder(maps.to(points_bnxy_px.dtype))
+        return torch.where(prompted, coded, 0.0)
 
 
 def draw_prompts(points_bnxy_px: Tensor, labels_bn: Tensor, size: tuple[int, int]) -> Tensor:
