@@ -4,7 +4,7 @@
     python benchmarks/observing.py --models compact --frames 24 --check
 
 Both trackers take every frame, one after the other and each first in turn, so a drift of the machine's speed hits both.
-Some measures look at every fourth frame only, so times are summed over blocks of four; reported are the median ratio
+Some measures look at every eighth frame only, so times are summed over blocks of eight; reported are the median ratio
 over blocks, with their range, once memory is full. Then: what five positions patched at once cost, in tracking passes,
 and whether memory grows with the records only. With --check the exit code is 1 when a figure misses its target.
 """

@@ -35,7 +35,7 @@ from maskscope.tracking.tracker import Tracker
 from maskscope.transforms.base import Clip, ClipFrame
 
 MapSink = Callable[[int, int, str, NDArray[np.float32]], None]
-EVERY: Final = 4
+EVERY: Final = 8
 """Measures of attention, early decoding and stored tokens look at every so many frames: neighbours resemble each
 other, and these cost more than all the rest."""
 
@@ -133,7 +133,7 @@ class ObservedRun:
         self._scores: dict[int, list[ScoredFrame]] = {number: [] for number in self.object_ids}
         wanted = instruments or Instruments()
         self._wants_maps = wanted.wants_maps
-        self.separation, self.pointers = Separation(), PointerIdentity()
+        self.separation, self.pointers = Separation(fisher_every=wanted.every), PointerIdentity()
         if reference is not None:
             # One and the same table: the reference goes ahead and fits, this run only tests.
             self.separation.readouts = reference.separation.readouts
@@ -240,7 +240,7 @@ def _scored(
     said = bool(mask_hw.any())
     if not truth_hw.any():
         return Scored(frame, object_id, None, Outcome.hallucination if said else Outcome.absence)
-    j = float((mask_hw & truth_hw).sum() / (mask_hw | truth_hw).sum())
+    j = float(np.count_nonzero(mask_hw & truth_hw) / np.count_nonzero(mask_hw | truth_hw))
     return Scored(frame, object_id, j, Outcome.hit if j > LOST_IOU else Outcome.drift if said else Outcome.miss)
 
 

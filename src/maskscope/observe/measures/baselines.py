@@ -8,6 +8,7 @@ arXiv 1909.03368, for text).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from maskscope.errors import ShapeError
 from maskscope.observe.grid import Regions
 
 
+@lru_cache(maxsize=8)
 def place_features(grid: tuple[int, int]) -> Tensor:
     """(5, rows, columns) float32: x, y in -1..1, their squares and product, so that a read-out can draw an ellipse."""
     y, x = torch.meshgrid(torch.linspace(-1, 1, grid[0]), torch.linspace(-1, 1, grid[1]), indexing="ij")

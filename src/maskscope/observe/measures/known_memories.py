@@ -50,20 +50,19 @@ class KnownMemories:
             prints_sn: `fingerprint` of each.
         """
         frames = self._prints.get(object_id, {})
+        written = [(t, own) for t, prints in frames.items() for own in prints if own.shape == prints_sn.shape[1:]]
+        if not written:
+            return [None] * len(slots)
+        prints_pn = torch.stack([own for _, own in written])
+        # (memories, prints), each difference in units of the print; differences of numbers that are equal are 0 exactly
+        off_sp = (prints_sn.cpu()[:, None] - prints_pn).norm(dim=2) / prints_pn.norm(dim=1).clamp(min=1e-6)
         found: list[int | None] = []
-        for slot, print_n in zip(slots, prints_sn.cpu(), strict=True):
-            off = {t: min(_difference(print_n, own) for own in prints) for t, prints in frames.items()}
-            least = min(off.values(), default=torch.inf)
-            alike = [t for t, value in off.items() if value <= least + 1e-6]
+        for slot, off_p in zip(slots, off_sp.tolist(), strict=True):
+            least = min(off_p)
+            alike = [t for (t, _), value in zip(written, off_p, strict=True) if value <= least + 1e-6]
             known = least <= _SAME_MEMORY
             found.append(min(alike, key=lambda t: abs(abs(frame - t) - slot - 1)) if known else None)
         for t in found:
             if t is not None:
                 frames[t] = frames.pop(t)  # what is read stays known the longest
         return found
-
-
-def _difference(a_n: Tensor, b_n: Tensor) -> float:
-    if a_n.shape != b_n.shape:
-        return float("inf")
-    return float((a_n - b_n).norm() / b_n.norm().clamp(min=1e-6))

@@ -123,6 +123,7 @@ class Separation:
         readouts: read-outs to use instead of fitting, as another `Separation` left them: those of the clean run, for a
             transformed one.
         elsewhere: places of the control regions, likewise.
+        fisher_every: the Fisher ratio is measured on each so many frames; it costs as much as all the rest.
         collect: add up `moments`; the sum of a clip is what other clips are then fitted with.
 
     Attributes:
@@ -134,6 +135,7 @@ class Separation:
     others: Mapping[Place, Readout] = field(default_factory=dict)
     readouts: dict[tuple[int, Place], Readout] = field(default_factory=dict)
     elsewhere: dict[int, Elsewhere | None] = field(default_factory=dict)
+    fisher_every: int = 1
     collect: bool = False
     moments: dict[Place, ClassMoments] = field(default_factory=dict, init=False)
     _fitted: dict[tuple[int, Place], int] = field(default_factory=dict, init=False)  # frame, of those fitted here
@@ -151,16 +153,17 @@ class Separation:
             yield sight.reading("separation_auc", state=regions.state)
             return
         place, cells = place_of(sight.stage, sight.tap), Cells.of(sight.features, regions)
-        moments = cells.moments()
-        if not moments.is_finite():
+        if not bool(torch.isfinite(cells.features_cn.square().sum())):
             yield sight.reading("separation_auc", state="not finite")
             return
-        yield sight.reading("fisher_ratio", fisher_ratio(moments))
-        if self.collect:
-            self.moments[place] = self.moments[place] + moments if place in self.moments else moments
+        if self.collect or sight.frame % self.fisher_every == 0:
+            moments = cells.moments()
+            yield sight.reading("fisher_ratio", fisher_ratio(moments))
+            if self.collect:
+                self.moments[place] = self.moments[place] + moments if place in self.moments else moments
         if place in self.others:
             yield from _ranked(sight, cells.along(self.others[place].direction_c), "_others")
-        readout = self._readout((object_id, place), sight, moments)
+        readout = self._readout((object_id, place), sight, cells)
         if isinstance(readout, str):
             yield sight.reading("separation_auc", state=readout)
             if readout == FITTED_HERE:
@@ -202,14 +205,12 @@ class Separation:
             if isinstance(readout, Readout):
                 yield from _ranked(sight, cells.along(readout.direction_c), f"_{name}")
 
-    def _readout(self, key: tuple[int, Place], sight: Sight, of: ClassMoments | Cells) -> Readout | str:
+    def _readout(self, key: tuple[int, Place], sight: Sight, cells: Cells) -> Readout | str:
         """The read-out to test on this frame, or why there is none; one that does not exist yet is fitted if it may."""
         if key not in self.readouts:
             if sight.stage in AFTER_THE_PROMPT and sight.frame in self.prompted_frames:
                 return "fitted later"
-            moments = of.moments() if isinstance(of, Cells) else of
-            device = of.features_cn.device if isinstance(of, Cells) else sight.features.device
-            self.readouts[key] = Readout.fit(moments, sight.frame, device)
+            self.readouts[key] = Readout.fit(cells.moments(), sight.frame, cells.features_cn.device)
             self._fitted[key] = sight.frame
         return FITTED_HERE if self._fitted.get(key) == sight.frame else self.readouts[key]
 
