@@ -79,6 +79,18 @@ class SweepWork:
         levels.sort(key=lambda each: abs(each.level - present))
         return self._sweep(axis, levels), tuple(levels)
 
+    def retention_at(self, axis: Axis, level: float) -> float:
+        """Retention at one level, whatever a sweep would try; 1 at the present level.
+
+        Raises:
+            Stopped: the user asked to stop; finished passes are kept.
+        """
+        source = self.clean.source
+        present, _ = axis.levels(source.size[1], self.fps, source.num_frames)
+        if level == present:
+            return 1.0
+        return self._retention(self._level(axis, present, level), Level(present, self._clean(axis), ""), axis)
+
     def _level(self, axis: Axis, present: float, level: float) -> Level:
         name, clip = label(axis, level), degraded(axis, self.clean.source, present, level)
         if axis.name == "frame_rate":
