@@ -152,14 +152,14 @@ def page_of(found: Sequence[Outcome], left_out: Mapping[str, str], command: str)
     lines = [
         "# Do the recommended limits hold?",
         "",
-        "Readiness says how far resolution, frame rate and light may fall before less than 80 % of J is kept. Here the",
-        f"limits of the first half of {clips} clips are tried on the second half, which is prompted anew and scored against",
-        "its true masks. Made by",
+        "Readiness says how far resolution, frame rate and light may fall before less than 80 % of J is kept.",
+        f"Here the limits of the first half of {clips} clips are tried on the second half, which is prompted anew and",
+        "scored against its true masks. Made by",
         "",
         f"    {command}",
         "",
-        "How often the recommended level keeps 80 % on the second half, of those recommendations that name a limit (Wilson's",
-        "95 % interval; the axes of one clip resemble each other, so the true intervals are wider):",
+        "How often the recommended level keeps 80 % on the second half, of those recommendations that name a limit",
+        "(Wilson's 95 % interval; the axes of one clip resemble each other, so the true intervals are wider):",
         "",
         "| first half compared with | " + " | ".join(WAYS.values()) + " |",
         "|---|" + "---|" * len(WAYS),
@@ -176,8 +176,8 @@ def page_of(found: Sequence[Outcome], left_out: Mapping[str, str], command: str)
         lines.append(f"| {axis.name} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "Every recommendation that failed with the plan's room, with what was kept, and where the second half itself passes",
-        "80 %:",
+        "Every recommendation that failed with the plan's room, with what was kept, and where the second half itself",
+        "passes 80 %:",
         "",
         "| clip | axis | compared with | level | kept | the second half's own limit |",
         "|---|---|---|---|---|---|",
@@ -194,8 +194,8 @@ def page_of(found: Sequence[Outcome], left_out: Mapping[str, str], command: str)
     if left_out:
         lines += ["Left out: " + "; ".join(f"{name} ({why})" for name, why in left_out.items()) + ".", ""]
     lines += [
-        "What this cannot tell: both halves come from one camera on one day and one scene. Another day differs by more, which",
-        "is what the plan's room is for; the honest test of that is a second clip of your own.",
+        "What this cannot tell: both halves come from one camera on one day and one scene. Another day differs by",
+        "more, which is what the plan's room is for; the honest test of that is a second clip of your own.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -212,7 +212,8 @@ def _spread(found: Sequence[Outcome]) -> Iterator[str]:
             continue
         if axis.logarithmic:
             apart = [max(a / b, b / a) for a, b in pairs]
-            yield f"- {axis.name}: limits of both halves are a factor {median(apart):.2f} apart (median of {len(pairs)})."
+            factor = median(apart)
+            yield f"- {axis.name}: limits of both halves are a factor {factor:.2f} apart (median of {len(pairs)})."
         else:
             steps = [abs(a - b) for a, b in pairs]
             yield f"- {axis.name}: limits of both halves are {median(steps):.2f} stops apart (median of {len(pairs)})."
