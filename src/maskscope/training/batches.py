@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from maskscope.model.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, POSITIVE
 from maskscope.tracking.picture import IMAGE_MEAN, IMAGE_STD
 from maskscope.training.clips import Clip
-from maskscope.training.prompts import draw_kind, loose_box, random_click
+from maskscope.training.prompts import draw_corrected, draw_kind, loose_box, random_click
 from maskscope.training.recipe import CLIPS_APART, Phase
-from maskscope.training.unroll import FirstPrompt
+from maskscope.training.unroll import Corrections, FirstPrompt
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,19 @@ class Batch:
         masks_tbhw: bool.
         prompt: of frame 0.
         times: frame numbers that memory goes by, see `unroll`.
+        corrections: clicks that follow, if any.
     """
 
     frames_tbhwc: Tensor
     masks_tbhw: Tensor
     prompt: FirstPrompt
     times: tuple[int, ...]
+    corrections: Corrections | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        return Batch(self.frames_tbhwc.to(device), self.masks_tbhw.to(device), self.prompt.to(device), self.times)
+        frames, masks, prompt = (part.to(device) for part in (self.frames_tbhwc, self.masks_tbhw, self.prompt))
+        return replace(self, frames_tbhwc=frames, masks_tbhw=masks, prompt=prompt)
 
     def images(self) -> Tensor:
         """(t, b, 3, H, W) float32 in channels-last order, normalised."""
@@ -68,11 +71,19 @@ class ClipSource(Protocol):
 
 @dataclass(frozen=True)
 class GroupBatches(Dataset[Batch]):
-    """Batches of one phase by number: `step * groups + group`, the same whichever process asks."""
+    """Batches of one phase by number: `step * groups + group`, the same whichever process asks.
+
+    Args:
+        clips: where clips come from.
+        phase: their number and shape.
+        prompt_weights: of mask, click and box in frame 0.
+        correction_clicks: on each corrected frame of a clip that begins with a click or a box; 0 corrects nothing.
+    """
 
     clips: ClipSource
     phase: Phase
     prompt_weights: tuple[float, float, float]
+    correction_clicks: int = 0
 
     def __getitem__(self, number: int) -> Batch:
         step, group = divmod(number, self.phase.groups)
@@ -82,7 +93,12 @@ class GroupBatches(Dataset[Batch]):
         rng = np.random.default_rng([self.clips.seed, first, 1])
         prompt = make_prompt(rng, masks[0], self.prompt_weights)
         frames = np.stack([clip.frames for clip in clips], axis=1)
-        return Batch(torch.from_numpy(frames), torch.from_numpy(masks), prompt, pretended_times(rng, self.phase.frames))
+        times = pretended_times(rng, self.phase.frames)
+        corrections = None
+        if self.correction_clicks and prompt.mask_bhw is None:
+            seed = (self.clips.seed, first, 2)
+            corrections = Corrections(draw_corrected(rng, self.phase.frames), self.correction_clicks, seed)
+        return Batch(torch.from_numpy(frames), torch.from_numpy(masks), prompt, times, corrections)
 
 
 def make_prompt(

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from maskscope.data.output import writing
 from maskscope.errors import CheckpointError, MaskscopeError, SettingError
 from maskscope.model.checkpoints import save_checkpoint
+from maskscope.model.outputs import DecodedMasks
+from maskscope.model.precision import preferred_dtype
 from maskscope.model.sam2 import SAM2
 from maskscope.training.batches import Batch, ClipSource, GroupBatches, load_batches
 from maskscope.training.log import RunLog
@@ -57,7 +59,8 @@ class Trainer:
     """One run.
 
     The same recipe and clips give the same weights to the bit on the same machine with the same number of processes,
-    however often the run is killed and started again.
+    however often the run is killed and started again. The forward pass is autocast to bfloat16 where
+    `preferred_dtype` finds that faster; a run that is taken up again keeps the precision it began with.
 
     Args:
         model: trained in place, on its device.
@@ -66,6 +69,7 @@ class Trainer:
         out: folder of log, checkpoint and weights; a checkpoint in it is resumed.
         about: what else a checkpoint must agree with to be resumed, such as a digest of the data.
         team: the processes that train together; each needs the same initial model.
+        correction_clicks: on each corrected frame, see `maskscope.training.batches.GroupBatches`.
         validate: scores of the averaged model, asked after each phase.
         watch: told of every step, in the process that leads.
         stop: asked after every step; True saves and ends the run.
@@ -85,12 +89,16 @@ class Trainer:
         *,
         about: Mapping[str, str] | None = None,
         team: Team | None = None,
+        correction_clicks: int = 0,
         validate: Callable[[SAM2], dict[str, float]] | None = None,
         watch: Callable[[StepReport], None] = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model, self.recipe, self.clips, self.out = model, recipe, clips, out
-        self.identity = {**to_plain(recipe), **(about or {})}
+        self.correction_clicks = correction_clicks
+        self.identity: dict[str, Any] = {**to_plain(recipe), **(about or {})}
+        if correction_clicks:
+            self.identity["correction_clicks"] = correction_clicks
         self.team = team or Team()
         self.validate, self.watch, self.stop = validate, watch, stop
         for stretch in stretches(recipe):
@@ -99,6 +107,8 @@ class Trainer:
                     f"a step of {stretch.phase.groups} groups cannot be shared out among {self.team.size} processes",
                     "choose a number of processes that divides the groups",
                 )
+        fast = preferred_dtype(model.device) == torch.bfloat16
+        self.precision = "bfloat16" if self.team.agreed(fast, model.device) else "float32"
         self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
         self.ends: dict[int, dict[str, Tensor]] = {}
         self._set_out(recipe.cycles[0])
@@ -176,7 +186,8 @@ class Trainer:
         mine = range(self.team.rank, groups, self.team.size)
         numbers = [step * groups + group for step in range(self.progress.step, stretch.end) for group in mine]
         weights = stretch.cycle.prompt_weights or self.recipe.prompt_weights
-        loader = load_batches(GroupBatches(self.clips, stretch.phase, weights), numbers, workers)
+        batches = GroupBatches(self.clips, stretch.phase, weights, self.correction_clicks)
+        loader = load_batches(batches, numbers, workers)
         parts: Numbered = []
         for number, batch in zip(numbers, loader, strict=True):
             parts.append((number, batch))
@@ -211,8 +222,10 @@ class Trainer:
         batch = batch.to(device)
         with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
             torch.manual_seed(int(np.random.SeedSequence([self.recipe.seed, number]).generate_state(1)[0]))
-            with torch.autocast(device.type, torch.bfloat16):
-                outputs = unroll(self.model, batch.images(), batch.prompt, batch.times)
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                outputs = unroll(
+                    self.model, batch.images(), batch.prompt, batch.times, batch.corrections, batch.masks_tbhw
+                )
         losses = losses_of(outputs, batch.masks_tbhw, self.recipe)
         (losses.total * share).backward()
         return torch.stack([value.detach().float().cpu() for value in vars(losses).values()])
@@ -261,6 +274,7 @@ class Trainer:
             self.progress,
             self.identity,
             self.ends,
+            self.precision,
         )
         write_state(self.state_path, state)
         save_checkpoint(self.averaged, self.weights, {"step": str(self.progress.step)})
@@ -278,29 +292,28 @@ class Trainer:
             raise CheckpointError(
                 f"{self.state_path} is of another model ({reason})", "name another folder, or remove it to start afresh"
             ) from None
-        self.progress, self.ends = state.progress, state.ends
+        self.progress, self.ends, self.precision = state.progress, state.ends, state.precision
         _log.info("resumed at step %d, minute %.1f", self.progress.step, self.progress.seconds / 60)
 
 
-def losses_of(outputs: list[Any], masks_tbhw: Tensor, recipe: Recipe) -> Losses:
-    """Losses of all frames that the model itself had to mask, taken together.
+def losses_of(outputs: list[list[DecodedMasks]], masks_tbhw: Tensor, recipe: Recipe) -> Losses:
+    """Losses of all masks that the model itself had to find, taken together; each answer to a click counts as one.
 
     Click and box frames may have another number of candidates than tracked ones, so those are judged apart.
     """
-    by_count: dict[int, list[int]] = {}
-    for t, output in enumerate(outputs):
-        if output is not None:
-            by_count.setdefault(output.mask_logits_bmhw.shape[1], []).append(t)
+    by_count: dict[int, list[tuple[int, DecodedMasks]]] = {}
+    for t, answers in enumerate(outputs):
+        for answer in answers:
+            by_count.setdefault(answer.mask_logits_bmhw.shape[1], []).append((t, answer))
     parts: list[tuple[float, Losses]] = []
-    for times in by_count.values():
-        chosen = [outputs[t] for t in times]
+    for judged in by_count.values():
         part = sam2_losses(
-            torch.cat([o.mask_logits_bmhw for o in chosen]),
-            torch.cat([o.predicted_iou_bm for o in chosen]),
-            torch.cat([o.object_score_logits_b for o in chosen]),
-            torch.cat([masks_tbhw[t] for t in times]),
+            torch.cat([o.mask_logits_bmhw for _, o in judged]),
+            torch.cat([o.predicted_iou_bm for _, o in judged]),
+            torch.cat([o.object_score_logits_b for _, o in judged]),
+            torch.cat([masks_tbhw[t] for t, _ in judged]),
             recipe.losses,
         )
-        parts.append((len(times) / sum(map(len, by_count.values())), part))
+        parts.append((len(judged) / sum(map(len, by_count.values())), part))
     names = [field.name for field in dataclasses.fields(Losses)]
     return Losses(**{name: torch.stack([share * getattr(part, name) for share, part in parts]).sum() for name in names})

@@ -40,6 +40,7 @@ class RunState:
         progress: the step decides about clips, prompts, dropout and rates.
         recipe: as plain values; a run goes on with its own recipe only.
         ends: averaged weights at the end of the cycles, counted from 1, that a later one begins with.
+        precision: "float32" or "bfloat16", of what autocast computes; a run goes on in its own.
     """
 
     model: dict[str, Tensor]
@@ -48,6 +49,7 @@ class RunState:
     progress: Progress
     recipe: dict[str, Any]
     ends: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    precision: str = "bfloat16"
 
 
 def write_state(path: Path, state: RunState) -> None:
@@ -57,7 +59,9 @@ def write_state(path: Path, state: RunState) -> None:
         OutputError: it cannot be written.
     """
     partial = path.with_name(f".{path.name}.partial")
-    plain = {**{name: getattr(state, name) for name in ("model", "averaged", "optimiser", "recipe", "ends")}}
+    plain = {
+        **{name: getattr(state, name) for name in ("model", "averaged", "optimiser", "recipe", "ends", "precision")}
+    }
     try:
         with open(partial, "wb") as file:
             torch.save({**plain, "progress": asdict(state.progress)}, file)

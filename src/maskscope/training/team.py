@@ -33,6 +33,14 @@ class Team:
         if self.size > 1:
             dist.all_reduce(torch.zeros(1, device=device))
 
+    def agreed(self, wish: bool, device: torch.device) -> bool:
+        """Whether every process of the team wishes it."""
+        if self.size == 1:
+            return wish
+        wishes = torch.tensor(float(wish), device=device)
+        dist.all_reduce(wishes, dist.ReduceOp.MIN)
+        return bool(wishes > 0)
+
     def average(self, parameters: Iterable[nn.Parameter], numbers: Tensor) -> Tensor:
         """Average gradients in place over the team, and a few numbers with them.
 

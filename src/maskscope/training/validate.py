@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from maskscope.evaluate.protocol import evaluate_sequence
 from maskscope.model.mask_decoder import silence_absent
+from maskscope.model.precision import preferred_dtype
 from maskscope.model.sam2 import ADOPTED_BIAS, ADOPTED_SCALE, SAM2
 from maskscope.training.batches import normalise
 from maskscope.training.corpus import Corpus
@@ -29,10 +30,10 @@ def follow(
         frames_thwc: uint8 RGB of any size.
         size_hw: the model's input in pixels.
     """
-    memory = ClipMemory()
+    memory, fast = ClipMemory(), preferred_dtype(model.device) == torch.bfloat16
     for t, frame in enumerate(frames_thwc):
         small = cv2.resize(frame, (size_hw[1], size_hw[0]), interpolation=cv2.INTER_AREA)
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=fast):
             image = model.encode_image(normalise(torch.from_numpy(np.asarray(small))[None].to(model.device)))
             if t == 0:
                 mask = torch.from_numpy(first_mask_hw.astype(np.float32))[None, None].to(model.device)

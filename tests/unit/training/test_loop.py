@@ -210,6 +210,47 @@ def test_a_loss_that_is_no_number_keeps_its_clips(training_root: Path, cache: Pa
         assert kept["masks"][0].any()
 
 
+@pytest.mark.parametrize("fast", [torch.bfloat16, torch.float32])
+def test_a_run_keeps_the_precision_it_began_with(
+    training_root: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: torch.dtype
+) -> None:
+    monkeypatch.setattr("maskscope.training.loop.preferred_dtype", lambda _: fast)
+    trainer = tiny_trainer(training_root, cache, tmp_path)
+    seen: list[torch.dtype] = []
+    trainer.model.mask_decoder.register_forward_hook(
+        lambda *_: seen.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32)
+    )
+    trainer.stop = lambda: True
+    trainer.run()
+    assert set(seen) == {fast}
+    other = torch.float32 if fast == torch.bfloat16 else torch.bfloat16
+    monkeypatch.setattr("maskscope.training.loop.preferred_dtype", lambda _: other)
+    assert tiny_trainer(training_root, cache, tmp_path).precision == str(fast).removeprefix("torch.")
+
+
+def test_corrections_resume_to_the_bit_and_are_part_of_the_run(
+    training_root: Path, cache: Path, tmp_path: Path
+) -> None:
+    recipe = dataclasses.replace(RECIPE, prompt_weights=(0.0, 0.5, 0.5))
+
+    def trainer(out: str, clicks: int) -> Trainer:
+        torch.manual_seed(0)
+        source = tiny_trainer(training_root, cache, tmp_path / "other").clips
+        return Trainer(tiny_training.SAM2(tiny_training.TINY), recipe, source, tmp_path / out, correction_clicks=clicks)
+
+    whole, halted, plain = trainer("whole", 2), trainer("halted", 2), trainer("plain", 0)
+    halted.stop = lambda: halted.progress.step == 1
+    assert whole.run()
+    assert not halted.run()
+    again = trainer("halted", 2)
+    assert again.run()
+    assert_same(whole, again)
+    plain.run()
+    assert not torch.equal(plain.model.mask_decoder.iou_token.weight, whole.model.mask_decoder.iou_token.weight)
+    with pytest.raises(SettingError, match=r"differs in correction_clicks"):
+        trainer("whole", 3)
+
+
 def test_another_recipe_model_or_damage_is_refused(training_root: Path, cache: Path, straight: Trainer) -> None:
     out = straight.out
     other = dataclasses.replace(RECIPE, seed=5, warm_up=0.2)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from maskscope.training.batches import make_prompt, pretended_times
-from maskscope.training.prompts import draw_kind, loose_box, random_click
+from maskscope.training.prompts import correcting_click, draw_corrected, draw_kind, loose_box, random_click
 
 MASK = np.zeros((40, 60), np.bool_)
 MASK[10:20, 30:50] = True
@@ -53,3 +53,45 @@ def test_pretended_times_rise_from_the_prompt() -> None:
     assert (0, 1, 2, 3, 4, 5) in drawn
     assert max(times[1] for times in drawn) > 50
     assert pretended_times(rng, 1) == (0,)
+
+
+def test_corrections_lie_on_errors_and_say_which() -> None:
+    rng = np.random.default_rng(5)
+    found = np.zeros_like(MASK)
+    found[10:20, 40:58] = True  # the left half is missed, eight columns are surplus
+    drawn = [correcting_click(rng, found, MASK, on_truth=0) for _ in range(400)]
+    places = np.array([click for click, _ in drawn])
+    labels = np.array([label for _, label in drawn])
+    assert set(labels.tolist()) == {0, 1}
+    missed, surplus = places[labels == 1], places[labels == 0]
+    assert (missed.min(0).tolist(), missed.max(0).tolist()) == ([30, 10], [39, 19])
+    assert (surplus.min(0).tolist(), surplus.max(0).tolist()) == ([50, 10], [57, 19])
+    assert abs(len(missed) / 400 - 100 / 180) < 0.08, "uniform over what is wrong"
+
+
+def test_some_corrections_lie_on_the_object_whatever_was_found() -> None:
+    rng = np.random.default_rng(6)
+    found = MASK.copy()
+    found[:, :5] = True
+    clicks = [correcting_click(rng, found, MASK) for _ in range(500)]
+    share = np.mean([label for _, label in clicks])
+    assert 0.05 < share < 0.16
+    assert all(MASK[int(y), int(x)] == (label == 1) for (x, y), label in clicks)
+
+
+def test_where_nothing_is_wrong_a_correction_lies_on_the_background() -> None:
+    rng = np.random.default_rng(7)
+    for truth in (MASK, np.zeros_like(MASK)):
+        (x, y), label = correcting_click(rng, truth, truth, on_truth=0)
+        assert label == 0
+        assert not truth[int(y), int(x)]
+    (x, y), label = correcting_click(rng, MASK, np.zeros_like(MASK))
+    assert label == 0
+    assert MASK[int(y), int(x)], "of an absent object everything found is surplus"
+
+
+def test_one_frame_or_two_are_corrected() -> None:
+    rng = np.random.default_rng(8)
+    drawn = {draw_corrected(rng, 4) for _ in range(100)}
+    assert drawn == {(0,), (0, 1), (0, 2), (0, 3)}
+    assert draw_corrected(rng, 1) == (0,)
