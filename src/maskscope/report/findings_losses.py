@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from maskscope.report.findings_shape import LEAST_CLIPS, Findings
 from maskscope.report.findings_words import (
     MOST_NAMED,
@@ -12,9 +14,12 @@ from maskscope.report.findings_words import (
     shares,
     short,
 )
-from maskscope.report.page.names import count, listed, sentence, with_ends
+from maskscope.report.page.names import count, listed, percent, sentence, with_ends
 from maskscope.report.page.rows import CLEAN
 from maskscope.stages import STAGES, Stage
+
+LOST: Final = "lost"
+FALSE_ALARM: Final = "false alarm"
 
 
 def losses(found: Findings) -> Part | None:
@@ -24,11 +29,16 @@ def losses(found: Findings) -> Part | None:
         return None
     total, frames = (sum(getattr(each, name) for each in disturbed.values()) for name in ("losses", "frames"))
     clean = found.blamed.get(CLEAN)
+    tables = [_loss_table(found)]
+    if found.intervened and found.unnamed:
+        tables.append(_reason_table(found))
     evidence = [f"Transformed clips lose the object {count(total, 'time')}, for {count(frames, 'frame')} in all."]
     if clean is not None:
         evidence.append(
             f"As they are, the clips lose it {count(clean.losses, 'time')} ({count(clean.frames, 'frame')})."
         )
+    if found.intervened:
+        evidence += _by_kind(found)
     if found.recovered:
         brought = [
             f"{with_ends(found.recovered[stage])} at {short(stage)}" for stage in STAGES if stage in found.recovered
@@ -43,7 +53,7 @@ def losses(found: Findings) -> Part | None:
         _blame(found, total),
         tuple(evidence),
         tuple(_against_blame(found)),
-        (_loss_table(found),),
+        tuple(tables),
         "losses" if total else "",
     )
 
@@ -67,6 +77,37 @@ def _blame(found: Findings, total: int) -> str:
     elif unknown is not None and unknown.estimate > first[1].estimate:
         lead = "Mostly it cannot be determined"
     return f"{lead}: of the lost frames, {said}; {rest}."
+
+
+def _by_kind(found: Findings) -> list[str]:
+    """A loss of what is there and a mask of what is not are different things to explain."""
+    said = []
+    if LOST in found.kinds:
+        lost, blamed = found.kinds[LOST]
+        said.append(
+            f"The object is in the picture on {lost} of these frames; {blamed} of them ({percent(blamed / lost)}) are "
+            "blamed on a position."
+        )
+    if FALSE_ALARM in found.kinds:
+        lost, blamed = found.kinds[FALSE_ALARM]
+        said.append(
+            f"On the other {lost} it is out of the picture, or hidden, and a mask is shown all the same (false "
+            f"alarms): {blamed or 'none'} of them are blamed. The blame looks for what no longer tells the object "
+            "apart, and puts in place what the clip as it is has there: with no object there is nothing to tell apart, "
+            "and what is put in place shows it."
+        )
+    return said
+
+
+def _reason_table(found: Findings) -> Table:
+    rows = tuple(
+        (each.reason, "out of the picture" if each.kind == FALSE_ALARM else "in the picture", str(each.losses),
+         str(each.frames))
+        for each in found.unnamed
+    )  # fmt: skip
+    return Table(
+        "Why no position is named, transformed clips", ("reason", "the object is", "losses", "lost frames"), rows
+    )
 
 
 def _against_blame(found: Findings) -> list[str]:

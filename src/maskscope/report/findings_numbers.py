@@ -28,7 +28,9 @@ from maskscope.report.findings_shape import (
     Findings,
     Knowledge,
     Passage,
+    Unnamed,
 )
+from maskscope.report.page.reasons import kind_of
 from maskscope.report.page.rows import CLEAN, Condition, Place, Rows
 from maskscope.report.page.verdict import losses_of
 from maskscope.stages import Stage
@@ -57,6 +59,7 @@ def findings(records: Iterable[Record], facts: Mapping[str, Any] | None = None) 
         after: _difference(table, "early_j", after, before) for before, after in pairwise(decoded) if len(decoded) > 1
     }
     blamed, by_clip = _blamed(table.rows, conditions)
+    kinds, unnamed = _unnamed(table.rows)
     return Findings(
         clips=tuple(dict.fromkeys(row.clip for row in rows)),
         objects=len({(row.clip, row.object) for row in rows if row.metric == "j"}),
@@ -89,6 +92,8 @@ def findings(records: Iterable[Record], facts: Mapping[str, Any] | None = None) 
         blamed_by_clip=by_clip,
         intervened=any(row.family for row in table.rows.of("blame")),
         across=tuple(found for place in positions if (found := _knowledge(table, place, "_others")) is not None),
+        kinds=kinds,
+        unnamed=unnamed,
     )
 
 
@@ -241,6 +246,21 @@ def _blamed(
             mine_of_clip = by_clip.setdefault(loss.clip, {})
             mine_of_clip[loss.stage] = mine_of_clip.get(loss.stage, 0) + loss.frames
     return found, by_clip
+
+
+def _unnamed(rows: Rows) -> tuple[dict[str, tuple[int, int]], tuple[Unnamed, ...]]:
+    """Of transformed clips: lost frames and blamed ones by kind of loss; and the losses without a stage, by reason."""
+    kinds: dict[str, tuple[int, int]] = {}
+    found: dict[tuple[str, str], list[int]] = {}
+    for loss in losses_of(rows):
+        if loss.condition.is_clean:
+            continue
+        lost, blamed = kinds.get(loss.kind, (0, 0))
+        kinds[loss.kind] = lost + loss.frames, blamed + (loss.frames if loss.stage is not None else 0)
+        if loss.stage is None:
+            found.setdefault((loss.kind, kind_of(loss.reason)), []).append(loss.frames)
+    unnamed = (Unnamed(kind, reason, len(frames), sum(frames)) for (kind, reason), frames in found.items())
+    return kinds, tuple(sorted(unnamed, key=lambda each: (-each.frames, each.kind, each.reason)))
 
 
 def _blame_shares(by_clip: Mapping[str, Mapping[Stage | None, int]]) -> dict[Stage | None, Interval]:

@@ -84,13 +84,24 @@ def markdown_parts(found: Findings, facts: Mapping[str, Any], figures: str) -> d
         figures: link to their folder, as the page sees it.
     """
     answered = {part.name: part for part in parts(found)}
-    command = " ".join(map(str, facts.get("command", ())))
+    command = " ".join(_command(facts))
     answers = [f"- **{part.heading}** {part.answer}" for part in answered.values()]
     return {
         "setting": f"```\n{command}\n```\n\n{_markdown_table(setting(found, facts))}",
         "answers": "\n".join([*answers, "", _basis(found)]),
         **{name: _markdown(answered[name], figures) if name in answered else _NO_ANSWER for name in _NAMES},
     }
+
+
+def _command(facts: Mapping[str, Any]) -> list[str]:
+    """With DIR for the data set: where it lay is nobody else's folder; which one it is, the table says."""
+    words = [str(word) for word in facts.get("command", ())]
+    for place, word in enumerate(words):
+        if word == "--dataset" and place + 1 < len(words):
+            words[place + 1] = "DIR"
+        elif word.startswith("--dataset="):
+            words[place] = "--dataset=DIR"
+    return words
 
 
 def _basis(found: Findings) -> str:
@@ -159,7 +170,7 @@ def findings_html(found: Findings, facts: Mapping[str, Any], details: Mapping[st
         for part in shown
     )
     clips = "".join(f'<a href="{escape(link, quote=True)}">{escape(clip)}</a>' for clip, link in details.items())
-    command = escape(" ".join(map(str, facts.get("command", ()))))
+    command = escape(" ".join(_command(facts)))
     body = [
         f"<header><h1>{escape(title)}</h1></header>",
         f'<section id="verdict">{answers or f"<p>{_NO_ANSWER}</p>"}</section>',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Final, Literal
 
 from maskscope.evaluate.statistics import Interval
@@ -111,6 +111,23 @@ class Blamed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unnamed:
+    """Losses of transformed clips for which no stage is named, of one kind and for one reason.
+
+    Attributes:
+        kind: "lost" or "false alarm".
+        reason: see `maskscope.report.page.reasons`.
+        losses: how many.
+        frames: lost frames.
+    """
+
+    kind: str
+    reason: str
+    losses: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """All of it; what was not measured is empty.
 
@@ -138,6 +155,8 @@ class Findings:
         blamed_by_clip: of transformed clips, frames by stage.
         intervened: whether blame was looked for at all.
         across: like `knowledge`, of read-outs that were fitted on all other clips, the controls' too.
+        kinds: of transformed clips, lost frames by the kind of loss, and how many of them are blamed on a stage.
+        unnamed: why the others are not, most frames first.
     """
 
     clips: tuple[str, ...]
@@ -163,6 +182,8 @@ class Findings:
     blamed_by_clip: Mapping[str, Mapping[Stage | None, int]]
     intervened: bool
     across: tuple[Knowledge, ...] = ()
+    kinds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    unnamed: tuple[Unnamed, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; conditions and places by their names."""

@@ -42,7 +42,7 @@ from maskscope.transforms.chain import Recipe
 
 log = logging.getLogger(__name__)
 
-STUDY_VERSION: Final = 2  # 1 kept no cells for read-outs of other clips
+STUDY_VERSION: Final = 3  # 1 kept no cells for read-outs of other clips, 2 judged repairs on hidden pixels, too
 """Of what a job does; another number makes every job a new one."""
 
 SEPARATION: Final = "separation_auc"
@@ -333,11 +333,12 @@ def _earlier(folder: Path) -> dict[str, Any]:
 
 
 def _name(word: str) -> str:
-    """A word of a command, of an absolute path its last part: records are for readers elsewhere."""
+    """A word of a command, of a path that leads elsewhere its last part: records are for readers elsewhere."""
     option, equals, value = word.partition("=")
     if equals and option.startswith("-"):
         return f"{option}={_name(value)}"
-    return Path(word).name if Path(word).is_absolute() else word
+    path = Path(word)
+    return path.name if path.is_absolute() or path.parts[:1] in (("..",), ("~",)) else word
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

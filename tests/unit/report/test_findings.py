@@ -11,6 +11,7 @@ import pytest
 
 from made_up_findings import CLIPS, FACTS, FILTERS, rows
 from maskscope.errors import RecordError
+from maskscope.observe import blame
 from maskscope.observe.measures import filtering
 from maskscope.records import Record, write_records
 from maskscope.report.findings_numbers import findings
@@ -18,6 +19,7 @@ from maskscope.report.findings_page import findings_html, markdown_parts, write_
 from maskscope.report.findings_shape import FEEDS, Effect, Findings
 from maskscope.report.findings_text import parts
 from maskscope.report.findings_words import Part
+from maskscope.report.page.reasons import UNKNOWN, kind_of
 from maskscope.report.page.rows import CLEAN, Condition, Place
 
 
@@ -123,6 +125,51 @@ def test_blame_is_counted_in_frames(found: Findings) -> None:
     assert told.stages == {"memory_conditioned": 42, None: 6}
     assert found.blame_shares["memory_conditioned"].estimate == pytest.approx(7 / 8)
     assert part(found, "losses").answer.startswith("Mostly at memory conditioned")
+
+
+def test_why_no_position_is_named_is_counted_by_kind_and_reason() -> None:
+    def reason(row: Record, text: str) -> Record:
+        return replace(row, metric="blame_reason", state=text)
+
+    made, lost = [], 0
+    for row in rows():
+        if row.metric == "blame" and row.state == "not determined":
+            made += [row, reason(row, "no patch where separation falls brings the mask back: at most 4 % of it")]
+        elif row.metric == "loss" and row.clip == CLIPS[2]:
+            made.append(replace(row, state="false alarm", value=9.0))
+        elif row.metric == "blame" and row.clip == CLIPS[2]:
+            undecided = replace(row, state="not determined")
+            made += [undecided, reason(row, "the clean run does not show that moment, so it has nothing to put")]
+        else:
+            lost += row.metric == "loss"
+            made.append(row)
+    found = findings(made, FACTS)
+    assert lost == 7
+    assert found.kinds == {"lost": (42, 36), "false alarm": (9, 0)}
+    told = part(found, "losses")
+    (table,) = (each for each in told.tables if each.title.startswith("Why no position"))
+    assert table.rows == (
+        ("the clip as it is does not show that moment", "out of the picture", "1", "9"),
+        ("separation falls, but putting it right where it falls brings too little back", "in the picture", "1", "6"),
+    )
+    assert any("on 42 of these frames; 36 of them (86" in line for line in told.evidence)
+    assert any("On the other 9" in line and "none of them are blamed" in line for line in told.evidence)
+    assert "Why no position is named" in findings_html(found, FACTS, {})
+
+
+def test_every_reason_of_the_rule_has_a_kind() -> None:
+    for reason in (blame.LOST_BY_BOTH, blame.NOT_SHOWN, blame.ONLY_HIDDEN):
+        assert kind_of(reason) != reason.partition(":")[0]
+    assert kind_of("cannot be aligned: goes back in time") == "the two runs cannot be aligned"
+    assert kind_of("something new: with 3 figures") == "something new"
+    assert kind_of("") == UNKNOWN
+
+
+def test_the_page_does_not_say_where_the_data_lay() -> None:
+    for words in (["--dataset", "../mine/davis"], ["--dataset=../mine/davis"]):
+        said = markdown_parts(findings(rows(), FACTS), FACTS | {"command": ["maskscope", "diagnose", *words]}, "images")
+        assert "mine" not in said["setting"]
+        assert "DIR" in said["setting"]
 
 
 def test_without_intervention_nobody_is_blamed() -> None:
