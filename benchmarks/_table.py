@@ -120,7 +120,7 @@ def write_record(path: Path, benchmark: str, protocol: str, tables: Mapping[str,
         "benchmark": benchmark,
         "command": command_line(),
         "protocol": protocol,
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions(),
         "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
         **facts,
         "tables": {method: [asdict(row) for row in rows] for method, rows in tables.items()},
@@ -134,14 +134,15 @@ def write_record(path: Path, benchmark: str, protocol: str, tables: Mapping[str,
 
 
 def command_line() -> str:
-    """The command that runs now, absolute paths cut to their last part: a record is for readers elsewhere."""
+    """The command that runs now, paths outside this folder cut to their last part: a record is for readers elsewhere."""
     script, *arguments = sys.argv
-    shortened = (Path(argument).name if Path(argument).is_absolute() else argument for argument in arguments)
+    shortened = (Path(a).name if Path(a).is_absolute() or a.startswith("..") else a for a in arguments)
     return shlex.join(["python", f"benchmarks/{Path(script).name}", *shortened])
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that figures depend on."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
