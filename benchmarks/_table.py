@@ -134,7 +134,7 @@ def write_record(path: Path, benchmark: str, protocol: str, tables: Mapping[str,
 
 
 def command_line() -> str:
-    """The command that runs now, paths outside this folder cut to their last part: a record is for readers elsewhere."""
+    """The command that runs now, paths outside this folder cut to their last part, for readers elsewhere."""
     script, *arguments = sys.argv
     shortened = (Path(a).name if Path(a).is_absolute() or a.startswith("..") else a for a in arguments)
     return shlex.join(["python", f"benchmarks/{Path(script).name}", *shortened])
