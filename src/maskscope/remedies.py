@@ -33,7 +33,7 @@ class Remedy:
         return f"Change {self.change}: {self.because}."
 
 
-_GATED: Final = "what is written to memory (a memory policy such as --policy gated)"
+_WRITTEN: Final = "what is written to memory (a memory policy such as --policy composite)"
 
 REMEDIES: Final[Mapping[Stage, Remedy]] = {
     "image_embedding": Remedy(
@@ -43,7 +43,7 @@ REMEDIES: Final[Mapping[Stage, Remedy]] = {
     ),
     "memory_conditioned": Remedy(
         "where the picture is compared with memory",
-        "the memory policy (such as --policy gated)",
+        "the memory policy (such as --policy composite)",
         "the picture still shows the object, memory no longer leads to it",
         by_policy=True,
     ),
@@ -54,13 +54,13 @@ REMEDIES: Final[Mapping[Stage, Remedy]] = {
     ),
     "object_pointer": Remedy(
         "where the object is summed up for later frames",
-        _GATED,
+        _WRITTEN,
         "a wrong summary misleads the frames after it",
         by_policy=True,
     ),
     "memory_features": Remedy(
         "where the frame is written to memory",
-        _GATED,
+        _WRITTEN,
         "a wrong memory misleads the frames after it",
         by_policy=True,
     ),

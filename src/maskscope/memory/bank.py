@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
@@ -98,3 +98,12 @@ class MemoryBank:
 
     def __len__(self) -> int:
         return len(self.prompted) + len(self.tracked)
+
+
+def held_bytes(banks: Iterable[MemoryBank]) -> int:
+    """Bytes of every tensor that these remember; what several of them share counts once."""
+    tensors = (
+        t for bank in banks for m in bank for t in (m.pointer_c, m.features_khw, m.mask_logits_hw, *m.notes.values())
+    )
+    storages = [tensor.untyped_storage() for tensor in tensors if tensor is not None]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())

@@ -66,6 +66,16 @@ def policy_advice(family: str, path: Path | None = None) -> PolicyAdvice | None:
     return advice.get(family) or advice.get(family.partition("/")[0])
 
 
+def strongest_advice(path: Path | None = None) -> tuple[str, PolicyAdvice] | None:
+    """Family and recommendation with the largest gain of all; None where nothing is surely better than stock.
+
+    Raises:
+        RecordError: the file is damaged or of another version.
+    """
+    found = {name: each for name, each in _read(path or folder() / FILE).items() if each.changes_something}
+    return max(found.items(), key=lambda item: item[1].gain, default=None)
+
+
 def advice_of(choices: Sequence[Choice]) -> dict[str, PolicyAdvice]:
     """Family -> the recommendation with the largest gain over its severities; clips as they are are "clean".
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +12,12 @@ from maskscope.errors import RecordError
 from maskscope.evaluate.statistics import Bootstrap
 from maskscope.records import read_facts
 from maskscope.report.policy_advice import PolicyAdvice, advice_of
-from maskscope.report.policy_rows import CONTROL, PolicyRow, read_cells
-from maskscope.report.policy_table import LEAST_CLIPS, Choice, HeldOut, choices, held_out
+from maskscope.report.policy_check_text import check_text
+from maskscope.report.policy_goal import OURS, goal_text
+from maskscope.report.policy_names import DRAWN, NAMES, band_of, with_dir
+from maskscope.report.policy_records import benchmark_facts, memory_text, thinning_text
+from maskscope.report.policy_rows import CLEAN, CONTROL, Cell, PolicyRow, read_cells
+from maskscope.report.policy_table import ERROR, LEAST_CLIPS, RULE, Choice, choices
 from maskscope.report.policy_time import TimeRow, compare_times, read_moments
 from maskscope.report.stress_table import family_rank
 
@@ -23,14 +28,19 @@ Written from records by `python benchmarks/policies.py --page`; nothing here is 
 
 A condition is a family of transformations at a band of severities. Gains are in points of J&F (100 is all) over the
 stock policy on the same objects of the same clips, with intervals of 95 % over clips. Recommended is the stock policy,
-unless the lower end of another's interval is above 0 on {least} clips or more; then the one with the largest gain.
+unless another's mean gain is {worth:.0f} point or more on {least} clips or more, and surely above 0: with an error of
+{error:.0f} % for all policies tried together, so that trying many does not make luck look like gain. Of several, the
+one with the highest lower end.
 """
-
-NAMES: Final = {"": "clean clips", "long": "long clips, long absences", "lookalike": "look-alikes"}
 
 
 def write_policy_page(
-    records: Iterable[Path | str], page: Path | str, bootstrap: Bootstrap | None = None
+    records: Iterable[Path | str],
+    page: Path | str,
+    bootstrap: Bootstrap | None = None,
+    *,
+    memory: Path | None = None,
+    thinning: Path | None = None,
 ) -> dict[str, PolicyAdvice]:
     """Write the page anew from digests or studies of a comparison.
 
@@ -38,6 +48,8 @@ def write_policy_page(
         records: Parquet files.
         page: Markdown file.
         bootstrap: how intervals are made; by default BCa at 95 %, 10,000 draws, seed 0.
+        memory: record of `benchmarks/policy_memory.py`; a section where it exists.
+        thinning: record of `benchmarks/thinning.py`, likewise.
 
     Returns:
         The advice that the page gives, by family; see `write_advice`.
@@ -48,21 +60,26 @@ def write_policy_page(
         SettingError: DuckDB is not installed.
     """
     files = [Path(file) for file in records]
-    cells = read_cells(files)
+    cells = [_apart(cell) for cell in read_cells(files)]
     found = choices(cells, bootstrap=bootstrap)
     if not any(len(choice.rows) > 1 for choice in found):
         raise RecordError("no policy is compared with stock", "run a grid with --policies stock,NAME first")
-    found.sort(key=lambda choice: (choice.family != "", family_rank(choice.family), choice.band))
+    found.sort(key=lambda choice: (choice.family not in (CLEAN, DRAWN), family_rank(choice.family), choice.band))
+    goal, times = goal_text(cells, bootstrap), compare_times(read_moments(files), bootstrap)
+    sections = {
+        f"Is the goal of `{OURS}` met?": goal,
+        "Recommended": _recommended(found),
+        "All policies": "\n\n".join(_condition(choice) for choice in found),
+        "Against time since the prompt": times_text(times) if times else "",
+        "What memory holds": memory_text(benchmark_facts(memory) if memory else {}),
+        "Reading memory in part": thinning_text(benchmark_facts(thinning) if thinning else {}),
+        "On clips it was not made from": check_text(cells, bootstrap),
+    }
     parts = [
-        _HEAD.format(least=LEAST_CLIPS),
+        _HEAD.format(least=LEAST_CLIPS, worth=100 * RULE.least_gain, error=100 * ERROR),
         _setting([read_facts(file) for file in files]),
-        "## Recommended\n\n" + _recommended(found),
-        "## All policies\n\n" + "\n\n".join(_condition(choice) for choice in found),
-        "## On clips it was not made from\n\n" + held_text(held_out(cells, bootstrap)),
+        *(f"## {title}\n\n{text}" for title, text in sections.items() if text),
     ]
-    times = compare_times(read_moments(files), bootstrap)
-    if times:
-        parts.insert(4, "## Against time since the prompt\n\n" + times_text(times))
     target = Path(page)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -70,9 +87,15 @@ def write_policy_page(
     return advice_of(found)
 
 
+def _apart(cell: Cell) -> Cell:
+    """Drawn clips as they are, in a family of their own."""
+    drawn = cell.family == CLEAN and cell.clip.startswith(f"{DRAWN}-")
+    return replace(cell, family=DRAWN) if drawn else cell
+
+
 def _setting(facts: Sequence[Mapping[str, Any]]) -> str:
     """The commands and what they ran on."""
-    commands = [" ".join(map(str, each["command"])) for each in facts if each.get("command")]
+    commands = [with_dir(each["command"]) for each in facts if each.get("command")]
     models = {
         f"{model.get('name', '?')} ({model.get('precision', '?')}, weights {str(model.get('sha256', '?'))[:12]}...)"
         for each in facts
@@ -99,63 +122,23 @@ def _condition(choice: Choice) -> str:
     lines = [
         f"**{_name(choice)}**, severity {_severity(choice)}, {counted}, model {choice.tracker}",
         "",
-        "| policy | J&F | gain | absent | returned | miss | drift | halluc. | recovered | after | fps | memory |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| policy | J&F | gain | absent | returned | miss | drift | halluc. | recovered | after | fps |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in choice.rows:
-        score = row.gain
+        score, fewer = row.gain, ""
+        if score is not None and row.clips < clips:
+            fewer = f" ({row.clips} clips, stock {100 * score.control:.1f} there)"
         values = [
-            row.policy,
+            row.policy + fewer,
             "-" if score is None else f"{100 * score.value:.1f}",
             "" if row.policy == CONTROL else _gain(row),
             *(_beside(row, name) for name in ("disappearance", "reappearance")),
             *(_share(row, name) for name in ("miss", "drift", "hallucination", "recovered")),
             _frames(row),
             f"{_plain(row.fps)} ({_times(row.fps_ratio)})",
-            "-" if row.memory_more_mb is None else f"{row.memory_more_mb:+.0f} MB",
         ]
         lines.append(f"| {' | '.join(values)} |")
-    return "\n".join(lines)
-
-
-def held_text(found: HeldOut) -> str:
-    """What the check came to, with counts."""
-    count = len(found.held)
-    if not count:
-        return "There are too few clips to make the table from one half and try it on the other."
-    lines = [
-        f"Clips fall into halves by a hash of their names ({len(found.halves[0])} and {len(found.halves[1])} clips). "
-        "The table was made from one half and tried on the other, and the other way round.",
-        "",
-        f"- In {found.best} of {count} conditions the recommended policy was the best of those tried; always "
-        f"recommending `{CONTROL}` would have been in {found.stock_best} of {count}.",
-    ]
-    if found.gain is not None:
-        low, high = 100 * found.gain.low, 100 * found.gain.high
-        lines.append(
-            f"- Where another policy than `{CONTROL}` was recommended ({len(found.changed)} of {count}), it brought "
-            f"{100 * found.gain.estimate:+.1f} [{low:+.1f}, {high:+.1f}] points of J&F; in {found.hurt} of "
-            f"{len(found.changed)} it cost some."
-        )
-    else:
-        lines.append(f"- No half recommended another policy than `{CONTROL}`.")
-    possible = sum(each.possible for each in found.held) / count
-    brought = sum(each.gain for each in found.held) / count
-    lines.append(
-        f"- Over all conditions the recommendations brought {100 * brought:+.1f} points; who had known the best policy "
-        f"of each beforehand would have had {100 * possible:+.1f}."
-    )
-    lines += [
-        "",
-        "| condition | severity | clips | recommended | gain | best | its gain |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for each in found.held:
-        name = NAMES.get(each.family, each.family)
-        lines.append(
-            f"| {name} | {each.band if each.family else '-'} | {each.clips} | {each.policy} | {100 * each.gain:+.1f} | "
-            f"{each.best} | {100 * each.possible:+.1f} |"
-        )
     return "\n".join(lines)
 
 
@@ -193,7 +176,7 @@ def _name(choice: Choice) -> str:
 
 
 def _severity(choice: Choice) -> str:
-    return choice.band if choice.family else "-"
+    return band_of(choice.family, choice.band)
 
 
 def _gain(row: PolicyRow) -> str:

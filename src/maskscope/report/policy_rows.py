@@ -26,17 +26,25 @@ SCORES: Final = ("j_and_f", "disappearance", "reappearance")
 SHARES: Final = ("miss", "drift", "hallucination", "recovered", "latency_frames")
 """Measures without: of the frames that show the object, of those that do not, of returns; frames until recovery."""
 
-COSTS: Final = ("fps", "memory_mb")
+COSTS: Final = ("fps", "memory_mb", "remembered_mb")
+"""Of the tracker alone, of the whole process, and of every tensor in memory."""
 
 CLEAN: Final = ""
 
 _CELLS: Final = """
-    select model, policy, protocol, family, severity, clip, object, metric, avg(value) as value
-    from read_parquet($files)
-    where frame is null and value is not null and metric in (select unnest($metrics))
-    group by all order by all
+    with rows as (
+        select *, count(distinct policy) over (partition by filename) > 1 as whole_study
+        from read_parquet($files, filename = true)
+        where frame is null and value is not null and metric in (select unnest($metrics))
+    )
+    select model, policy, protocol, family, severity, clip, object, metric, avg(value) as value,
+        case when object is not null then '' when whole_study then filename else parse_dirpath(filename) end as session
+    from rows group by all order by all
 """
-"""Whole clips, averaged over seeds. Rows of cost have neither object nor protocol."""
+"""Whole clips, averaged over seeds. Rows of cost have neither object nor protocol.
+
+A session is what was measured together: a digest holds all of a study, another file one job of its folder's.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ class Cell:
         clip: its name.
         object: its number; None for costs.
         values: by name of `SCORES`, `SHARES` or `COSTS`; what could not be measured is missing.
+        session: of costs, the study they were measured in: a speed is compared with none of another day.
     """
 
     tracker: str
@@ -60,6 +69,7 @@ class Cell:
     clip: str
     object: int | None
     values: dict[str, float] = field(default_factory=dict)
+    session: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,7 @@ class PolicyRow:
         fps: frames per second, median over clips.
         fps_ratio: over the stock one's on the same clips, median.
         memory_mb: highest of the process, over clips.
-        memory_more_mb: less the stock one's on the same clip, median.
+        remembered_mb: highest of all that is in memory, over clips.
     """
 
     tracker: str
@@ -111,7 +121,7 @@ class PolicyRow:
     fps: float | None = None
     fps_ratio: float | None = None
     memory_mb: float | None = None
-    memory_more_mb: float | None = None
+    remembered_mb: float | None = None
 
     @property
     def gain(self) -> Paired | None:
@@ -137,8 +147,9 @@ def read_cells(files: Iterable[Path | str]) -> list[Cell]:
     cells: dict[tuple[Any, ...], Cell] = {}
     metrics = [*SCORES, "j_and_f_adaptive", *SHARES, *COSTS]
     for row in query(_CELLS, {"files": paths, "metrics": metrics}):
-        key = tuple(row[name] for name in ("model", "policy", "family", "severity", "clip", "object"))
-        cells.setdefault(key, Cell(*key)).values[row["metric"]] = rounded(row["value"]) or 0.0
+        place = [row[name] for name in ("model", "policy", "family", "severity", "clip", "object")]
+        cell = cells.setdefault((*place, row["session"]), replace(Cell(*place), session=row["session"]))
+        cell.values[row["metric"]] = rounded(row["value"]) or 0.0
     for cell in cells.values():
         adaptive = cell.values.pop("j_and_f_adaptive", None)
         if adaptive is not None:
@@ -213,17 +224,22 @@ def _row(
         ratios = [a / b for values in _pairs("fps", mine, control).values() for a, b in values if b > 0]
         row = replace(row, fps=median(ours["fps"]), fps_ratio=median(ratios) if ratios else None)
     if ours["memory_mb"]:
-        more = [a - b for values in _pairs("memory_mb", mine, control).values() for a, b in values]
-        row = replace(row, memory_mb=max(ours["memory_mb"]), memory_more_mb=median(more) if more else None)
+        row = replace(row, memory_mb=max(ours["memory_mb"]))
+    if ours["remembered_mb"]:
+        row = replace(row, remembered_mb=max(ours["remembered_mb"]))
     return row
 
 
 def _pairs(name: str, mine: list[Cell], control: list[Cell]) -> dict[str, list[tuple[float, float]]]:
     """Clip -> values of the policy and of the stock one, for each object and severity that has both."""
-    theirs = {(cell.clip, cell.object, cell.severity): cell.values[name] for cell in control if name in cell.values}
+
+    def place(cell: Cell) -> tuple[str, int | None, int, str]:
+        return cell.clip, cell.object, cell.severity, cell.session
+
+    theirs = {place(cell): cell.values[name] for cell in control if name in cell.values}
     found: dict[str, list[tuple[float, float]]] = {}
     for cell in mine:
-        key = (cell.clip, cell.object, cell.severity)
+        key = place(cell)
         if name in cell.values and key in theirs:
             found.setdefault(cell.clip, []).append((cell.values[name], theirs[key]))
     return found

@@ -31,12 +31,12 @@ def policy_table(rows: Sequence[PolicyRow]) -> str:
         ):  # fmt: skip
             found = row.measures.get(name)
             line += f" {'-' if found is None else f'{found.value:.{digits}f}':>{places}}"
-        line += f" {_plain(row.fps, 1):>6} {_plain(row.fps_ratio, 2):>6} {_plain(row.memory_mb, 0):>6}"
+        line += f" {_plain(row.fps, 1):>6} {_plain(row.fps_ratio, 2):>6} {_plain(row.remembered_mb, 1):>6}"
         lines.append(line)
     lines += [
         "",
         "absent, return: J and adaptive F over clips in which the object is away, is back; found: share of returns",
-        "recovered, after so many frames; ratio: of frames per second to stock's",
+        "recovered, after so many frames; ratio: of frames per second to stock's; MB: most that is remembered",
     ]
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,11 +121,16 @@ def read_moments(files: Iterable[Path | str], bin_frames: int = BIN_FRAMES) -> l
 def compare_times(moments: Sequence[Moment], bootstrap: Bootstrap | None = None) -> list[TimeRow]:
     """A row for each stretch and policy, the stock one first; severities are averaged as further objects.
 
+    Only what every policy has counts, so that rows can be read beside each other.
+
     Args:
         moments: from `read_moments`.
         bootstrap: how intervals are made; by default BCa at 95 %, 10,000 draws, seed 0.
     """
     rows = []
+    tried = len({m.policy for m in moments})
+    by = Counter((m.start_frames, m.clip, m.object, m.severity) for m in moments)
+    moments = [m for m in moments if by[m.start_frames, m.clip, m.object, m.severity] == tried]
     scores = {(m.policy, m.start_frames, m.clip, m.object, m.severity): m.score for m in moments}
     policies = sorted({m.policy for m in moments}, key=lambda name: (name != CONTROL, name))
     for start in sorted({m.start_frames for m in moments}):

@@ -283,6 +283,7 @@ class Passage:
         with self.cost.frame():
             result = self.tracker.step(frame.image_hwc, prompts)
             logits = result.mask_logits_nhw.float().cpu().numpy()
+        self.cost.remembers(bank for track in self.tracker.session.tracks.values() for bank in track.banks)
         self.scores.append(dict(zip(result.object_ids, result.object_score_logits.tolist(), strict=True)))
         return label_map(logits > 0, result.object_ids, logits)
 

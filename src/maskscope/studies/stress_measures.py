@@ -19,6 +19,7 @@ from maskscope.evaluate.adaptive import ComeAndGo
 from maskscope.evaluate.frames import FrameObjects
 from maskscope.evaluate.rules import Protocol
 from maskscope.evaluate.tally import Tally
+from maskscope.memory.bank import MemoryBank, held_bytes
 from maskscope.records import Record
 
 Labels = NDArray[np.uint8]
@@ -70,11 +71,13 @@ class Cost:
 
     Times are of the tracker alone: drawing and scoring a clip does not count. Memory is the highest that was held after
     a frame: of an accelerator what PyTorch has allocated, its own highest; else the process's resident memory, in which
-    model, clip and program are, too. So it is differences between policies that mean something.
+    model, clip, program and what the allocator kept of earlier jobs are, too: that says nothing of a policy. What it
+    remembers of all objects is counted apart, tensor by tensor, and is the same on every machine.
     """
 
     seconds: list[float] = field(default_factory=list)
     memory_bytes: int = 0
+    remembered_bytes: int = 0
 
     @contextmanager
     def frame(self) -> Iterator[None]:
@@ -86,6 +89,10 @@ class Cost:
         self.seconds.append(time.perf_counter() - began)
         self.memory_bytes = max(self.memory_bytes, _held_bytes())
 
+    def remembers(self, banks: Iterable[MemoryBank]) -> None:
+        """Count what is held in memory after a frame; no part of its time."""
+        self.remembered_bytes = max(self.remembered_bytes, held_bytes(banks))
+
     @property
     def fps(self) -> float | None:
         """Frames per second at the median time of a frame, which other work on the machine moves least."""
@@ -93,11 +100,13 @@ class Cost:
         return 1 / median(timed) if timed else None
 
     def records(self, record: Callable[..., Record]) -> Iterator[Record]:
-        """`fps` and `memory_mb`, of the whole clip; none of what could not be measured."""
+        """`fps`, `memory_mb`, `remembered_mb`, of the whole clip; none of what could not be measured."""
         if self.fps is not None:
             yield record(metric="fps", value=self.fps)
         if self.memory_bytes:
             yield record(metric="memory_mb", value=self.memory_bytes / _MB)
+        if self.remembered_bytes:
+            yield record(metric="remembered_mb", value=self.remembered_bytes / _MB)
 
 
 def _held_bytes() -> int:

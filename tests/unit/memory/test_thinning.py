@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
-from contracts.test_policies import TestEveryPolicy as Contract
 from maskscope.errors import SettingError
 from maskscope.memory.bank import FrameMemory, FrameSummary, MemoryBank
 from maskscope.memory.policies import registry
@@ -92,12 +89,3 @@ def test_thin_by_one_is_bit_identical_and_less_is_not() -> None:
     assert torch.equal(logits["stock"], logits["stock:thin=1"])
     assert torch.equal(logits["stock"][:3], logits["stock:thin=0.5"][:3]), "no older frame yet"
     assert not torch.equal(logits["stock"][3:], logits["stock:thin=0.5"][3:])
-
-
-@pytest.mark.parametrize("policy", ["stock:thin=0.5", "paths:thin=0.25"])
-def test_it_keeps_to_the_contract(policy: str, tmp_path: Path) -> None:
-    contract = Contract()
-    contract.test_objects_do_not_disturb_each_other(policy)
-    contract.test_a_saved_session_goes_on(policy, 24, tmp_path)
-    contract.test_backwards_is_forwards_of_the_reversed_video(policy)
-    contract.test_forgetting_loses_nothing(policy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_bands_hold_severities_and_conditions_keep_their_order() -> None:
 
 def test_costs_are_of_clips_and_compared_on_the_same() -> None:
     cells = [
-        Cell("m", policy, "", 0, clip, None, {"fps": fps, "memory_mb": memory})
+        Cell("m", policy, "", 0, clip, None, {"fps": fps, "memory_mb": memory, "remembered_mb": memory / 100})
         for policy, clip, fps, memory in (
             ("stock", "a", 10, 100), ("stock", "b", 40, 100), ("slow", "a", 5, 120), ("slow", "b", 30, 110),
             ("slow", "c", 1, 300),
@@ -72,7 +73,7 @@ def test_costs_are_of_clips_and_compared_on_the_same() -> None:
     ]  # fmt: skip
     _, slow = compare_policies(cells, bootstrap=QUICK)
     assert (slow.fps, slow.fps_ratio) == (5, 0.625)
-    assert (slow.memory_mb, slow.memory_more_mb) == (300, 15)
+    assert (slow.memory_mb, slow.remembered_mb) == (300, 3)
     assert slow.gain is None
 
 
@@ -102,6 +103,30 @@ def test_cells_come_from_rows_of_whole_clips_averaged_over_seeds(tmp_path: Path)
         ("", 1): {"j_and_f": 0.75, "reappearance": 0.25},
         ("speed", 1): {"j_and_f": pytest.approx(0.6)},
     }
+
+
+def test_speeds_are_compared_within_a_study(tmp_path: Path) -> None:
+    """The same job timed in two studies, of which the second lacks the other policy: its machine was half as fast."""
+    both = [
+        record(metric="fps", value=value, policy=policy, object=None, run=policy)
+        for policy, value in (("stock", 20.0), ("gated", 10.0))
+    ]
+    scores = [record(metric="j_and_f", value=0.5, policy=policy) for policy in ("stock", "gated")]
+    write_records(both + scores, tmp_path / "short.parquet")
+    late = [record(metric="fps", value=10.0, object=None, run="stock"), record(metric="j_and_f", value=0.5, policy="x")]
+    write_records(late, tmp_path / "long.parquet")
+    rows = compare_policies(read_cells(sorted(tmp_path.glob("*.parquet"))), bootstrap=QUICK)
+    assert {row.policy: row.fps_ratio for row in rows}["gated"] == 0.5
+
+
+def test_files_of_single_jobs_are_one_study_by_their_folder(tmp_path: Path) -> None:
+    for folder, speeds in (("a", (20.0, 10.0)), ("b", (8.0, 6.0))):
+        (tmp_path / folder).mkdir()
+        for policy, value in zip(("stock", "gated"), speeds, strict=True):
+            row = record(metric="fps", value=value, policy=policy, object=None)
+            write_records([row], tmp_path / folder / f"{policy}.parquet")
+    rows = compare_policies(read_cells(sorted(tmp_path.rglob("*.parquet"))), bootstrap=QUICK)
+    assert {row.policy: row.fps_ratio for row in rows}["gated"] == pytest.approx((0.5 + 0.75) / 2)
 
 
 def long_rows(policy: str, fails_from: int) -> list[Record]:
@@ -136,13 +161,15 @@ def test_time_is_counted_from_the_prompt(tmp_path: Path) -> None:
     assert rows["gated", 300].low is None, "of one clip there is no interval"
     text = time_table(list(rows.values()))
     assert "   300     1   0.200 (1.00)   0.500 (0.50)" in text
+    alone = [replace(m, clip="b") for m in moments if m.policy == "stock"]
+    assert compare_times([*moments, *alone], QUICK) == list(rows.values()), "only what every policy has counts"
 
 
 def test_the_table_for_the_terminal() -> None:
     cells = [cell("stock", "a", 0.5, miss=0.25), cell("gated", "a", 0.75, miss=0.125)]
-    cells.append(Cell("m", "gated", "occlusion", 3, "a", None, {"fps": 12.5, "memory_mb": 300.0}))
+    cells.append(Cell("m", "gated", "occlusion", 3, "a", None, {"fps": 12.5, "remembered_mb": 3.25}))
     lines = policy_table(compare_policies(cells, bootstrap=QUICK)).splitlines()
     assert lines[2] == "occlusion, severity 3 (model m)"
     assert lines[5].split() == ["stock", "1", "0.500", *"-" * 2, "0.250", *"-" * 7]
     assert lines[6].split()[:5] == ["gated", "1", "0.750", "+0.250", "-"], "one clip has no interval"
-    assert lines[6].split()[-3:] == ["12.5", "-", "300"]
+    assert lines[6].split()[-3:] == ["12.5", "-", "3.2"]

@@ -1,46 +1,21 @@
-"""Recommendations, their check on other clips, the page and the advice, from cells whose answer is known."""
+"""Recommendations, the page and the advice, from cells whose answer is known."""
 
 from __future__ import annotations
 
 import json
-from itertools import count, islice
 from pathlib import Path
 
 import pytest
 
+from made_up_policies import LEFT, QUICK, RIGHT, alike, cells
 from maskscope.errors import RecordError
-from maskscope.evaluate.statistics import Bootstrap
 from maskscope.records import Record, write_records
 from maskscope.report import policy_advice as advice_module
 from maskscope.report.policy_advice import advice_of, policy_advice, write_advice
-from maskscope.report.policy_page import held_text, write_policy_page
+from maskscope.report.policy_page import write_policy_page
 from maskscope.report.policy_rows import Cell
-from maskscope.report.policy_table import choices, half_of, held_out
+from maskscope.report.policy_table import PLAIN, Rule, choices
 from maskscope.report.policy_time import HALLUCINATED, SEEN
-
-QUICK = Bootstrap(resamples=300)
-
-
-def named(half: int, how_many: int) -> list[str]:
-    """Clips of one half."""
-    names = (f"clip{number}" for number in count())
-    return list(islice((name for name in names if half_of(name) == half), how_many))
-
-
-LEFT, RIGHT = named(0, 4), named(1, 4)
-
-
-def cells(gains: dict[str, dict[str, float]], family: str = "occlusion", severity: int = 5) -> list[Cell]:
-    """Of the stock policy, which scores 0.4 everywhere, and others by what they gain on each clip."""
-    clips = {clip for of_clip in gains.values() for clip in of_clip}
-    found = [Cell("m", "stock", family, severity, clip, 1, {"j_and_f": 0.4}) for clip in sorted(clips)]
-    for policy, of_clip in gains.items():
-        found += [Cell("m", policy, family, severity, clip, 1, {"j_and_f": 0.4 + g}) for clip, g in of_clip.items()]
-    return found
-
-
-def alike(clips: list[str], gain: float, spread: float = 0.0) -> dict[str, float]:
-    return {clip: gain + spread * (-1) ** place for place, clip in enumerate(clips)}
 
 
 class TestChoice:
@@ -57,53 +32,36 @@ class TestChoice:
         assert choices(cells({"gated": alike(LEFT[:2], 0.3)}), bootstrap=QUICK)[0].policy == "stock"
         assert choices([Cell("m", "gated", "", 0, "a", 1, {"j_and_f": 1.0})], bootstrap=QUICK) == []
 
+    def test_a_gain_that_nobody_sees_is_no_reason(self) -> None:
+        tried = cells({"gated": alike(LEFT, 0.009)})
+        assert choices(tried, bootstrap=QUICK)[0].policy == "stock"
+        assert choices(tried, bootstrap=QUICK, rule=PLAIN)[0].policy == "gated"
+
+    def test_the_error_is_shared_among_all_that_were_tried(self) -> None:
+        """A gain whose own interval is just above 0, alone and as one of many."""
+        doubtful = {"wild": dict(zip(LEFT + RIGHT, (0.2, 0.2, 0.2, 0.2, 0.2, 0.2, -0.09, -0.1), strict=True))}
+        alone = choices(cells(doubtful), bootstrap=QUICK)[0]
+        assert alone.policy == "wild"
+        many = cells(doubtful | {f"other{n}": alike(LEFT + RIGHT, -0.1) for n in range(20)})
+        assert choices(many, bootstrap=QUICK)[0].policy == "stock"
+        assert choices(many, bootstrap=QUICK, rule=PLAIN)[0].policy == "wild"
+
+    def test_of_several_the_surest(self) -> None:
+        lucky = dict(zip(LEFT + RIGHT, (0.9, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02), strict=True))
+        tried = cells({"lucky": lucky, "steady": alike(LEFT + RIGHT, 0.1)})
+        assert choices(tried, bootstrap=QUICK)[0].policy == "steady"
+        assert choices(tried, bootstrap=QUICK, rule=PLAIN)[0].policy == "lucky"
+
+    def test_always_the_same_is_where_it_was_tried(self) -> None:
+        tried = cells({"gated": alike(LEFT, -0.1)}) + cells({"paths": alike(LEFT, 0.1)}, "speed")
+        assert [each.policy for each in choices(tried, bootstrap=QUICK, rule=Rule(always="gated"))] == ["gated"]
+
     def test_bands(self) -> None:
         tried = [each for severity in (1, 2, 3, 4, 5) for each in cells({"gated": alike(LEFT, 0.1)}, "speed", severity)]
         found = choices([*tried, *cells({"gated": alike(LEFT, 0.0)}, "", 0)], bootstrap=QUICK)
         assert [(each.family, each.band, each.rows[1].gain.objects) for each in found] == [  # type: ignore[union-attr]
             ("", "0", 4), ("speed", "1-2", 8), ("speed", "3", 4), ("speed", "4-5", 8),
         ]  # fmt: skip
-
-
-class TestHeldOut:
-    def test_halves_follow_from_names(self) -> None:
-        assert [half_of(clip) for clip in ("dog", "cows")] == [half_of("dog"), half_of("cows")]
-        assert {half_of(f"clip{n}") for n in range(20)} == {0, 1}
-
-    def test_what_holds_everywhere_holds(self) -> None:
-        found = held_out(cells({"gated": alike(LEFT + RIGHT, 0.1), "paths": alike(LEFT + RIGHT, 0.02)}), QUICK)
-        assert (found.best, len(found.held), found.stock_best, found.hurt) == (2, 2, 0, 0)
-        assert found.halves == (tuple(sorted(LEFT)), tuple(sorted(RIGHT)))
-        assert found.gain is not None
-        assert (found.gain.estimate, found.gain.low, found.gain.high) == pytest.approx((0.1, 0.1, 0.1))
-        assert [each.policy for each in found.changed] == ["gated", "gated"]
-
-    def test_what_was_chance_shows(self) -> None:
-        """Gated helps the left half by 0.1 and costs the right one 0.2, where paths helps a little."""
-        tried = {"gated": alike(LEFT, 0.1) | alike(RIGHT, -0.2), "paths": alike(LEFT, 0.0) | alike(RIGHT, 0.03)}
-        found = held_out(cells(tried), QUICK)
-        by_left, by_right = found.held
-        assert (by_left.policy, by_left.best, by_left.is_best) == ("gated", "paths", False)
-        assert (by_left.gain, by_left.possible) == pytest.approx((-0.2, 0.03))
-        assert set(by_left.of_clip) == set(RIGHT)
-        assert (by_right.policy, by_right.best, by_right.gain) == ("paths", "gated", pytest.approx(0.0))
-        assert (found.best, found.stock_best, found.hurt) == (0, 0, 1)
-        assert found.gain is not None
-        assert found.gain.estimate == pytest.approx(-0.1)
-        text = held_text(found)
-        assert "In 0 of 2 conditions the recommended policy was the best" in text
-        assert "in 1 of 2 it cost some" in text
-        assert "brought -10.0 points; who had known the best policy of each beforehand would have had +6.5" in text
-
-    def test_stock_counts_as_a_recommendation(self) -> None:
-        found = held_out(cells({"gated": alike(LEFT + RIGHT, -0.1)}), QUICK)
-        assert (found.best, len(found.held), found.stock_best, found.gain) == (2, 2, 2, None)
-        assert "No half recommended another policy" in held_text(found)
-
-    def test_one_half_alone_cannot_be_checked(self) -> None:
-        found = held_out(cells({"gated": alike(LEFT, 0.1)}), QUICK)
-        assert found.held == ()
-        assert "too few clips" in held_text(found)
 
 
 class TestAdvice:
@@ -152,6 +110,7 @@ def rows_of(tried: list[Cell]) -> list[Record]:
 class TestPage:
     def test_it_holds_what_records_say(self, tmp_path: Path) -> None:
         tried = cells({"gated": alike(LEFT + RIGHT, 0.1)}) + cells({"gated": alike(LEFT + RIGHT, -0.02)}, "", 0)
+        tried += cells({"gated": alike(["drawn-01", "drawn-02"], 0.3)}, "", 0)
         tried += [Cell("m", "stock", "occlusion", 5, LEFT[0], None, {"fps": 10.0, "memory_mb": 300.0})]
         tried += [Cell("m", "gated", "occlusion", 5, LEFT[0], None, {"fps": 9.0, "memory_mb": 310.0})]
         rows = rows_of(tried)
@@ -161,18 +120,22 @@ class TestPage:
                     Record(run="d", clip="dog", model="m", policy=policy, family="long", severity=4, object=1,
                            frame=300, metric=metric, value=value)
                 )  # fmt: skip
-        facts = {"command": ["maskscope", "stress", "DATA"], "request": {"model": {"name": "m", "sha256": "ab" * 32}}}
+        command = "maskscope stress ../somewhere/davis --out short --material ../somewhere/davis"
+        facts = {"command": command.split(), "request": {"model": {"name": "m", "sha256": "ab" * 32}}}
         write_records(rows, tmp_path / "short.parquet", facts)
         page = tmp_path / "docs" / "which.md"
         advice = write_policy_page([tmp_path / "short.parquet"], page, QUICK)
         assert advice["occlusion"].policy == "gated"
         text = page.read_text()
-        assert "maskscope stress DATA" in text
+        assert "\nmaskscope stress DIR --out short --material DIR\n" in text
+        assert "somewhere" not in text
         assert "| clean clips | - | 8 | stock | - | - |" in text
+        assert "| drawn clips | - | 2 | stock | - | - |" in text, "things pass in them: not clean"
         assert "| occlusion | 4-5 | 8 | gated | +10.0 [+10.0, +10.0] | 0.90x |" in text
         assert "| gated | 50.0 | +10.0 [+10.0, +10.0] |" in text
-        assert "| 9.0 (0.90x) | +10 MB |" in text
+        assert "| 9.0 (0.90x) |\n" in text
         assert "| 300 | 1 | 50.0 (25 %) | 75.0 +25.0 (25 %) |" in text
+        assert "| this page's | half of the clips | 4 | 4 | 4 | 2 | 0 | +10.0 [+10.0, +10.0] | +5.0 of +5.0 |" in text
         assert "In 4 of 4 conditions the recommended policy was the best" in text
         write_policy_page([tmp_path / "short.parquet"], page, QUICK)
         assert page.read_text() == text

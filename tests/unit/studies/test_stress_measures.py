@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from maskscope.evaluate.adaptive import ComeAndGo
 from maskscope.evaluate.protocol import evaluate_sequence
+from maskscope.memory.bank import FrameMemory, FrameSummary, MemoryBank
 from maskscope.records import Record
 from maskscope.studies import stress_measures
 from maskscope.studies.stress_clip import stress_protocol
@@ -72,6 +74,20 @@ def test_speed_is_of_the_median_frame_after_the_first_ones(monkeypatch: pytest.M
         with cost.frame():
             pass
     assert {row.metric: row.value for row in cost.records(record)} == {"fps": 2.0, "memory_mb": 5.0}
+
+
+def test_what_is_remembered_is_counted_tensor_by_tensor() -> None:
+    """What two pathways share counts once, and the most of all frames is told."""
+    shared = FrameMemory(FrameSummary(0, True, 5.0, 0.9, 0.1), torch.zeros(1 << 18), None, None)
+    own = FrameMemory(
+        FrameSummary(1, False, 5.0, 0.9, 0.1), torch.zeros(1 << 18), torch.zeros(1 << 18).bfloat16(),
+        torch.zeros(1 << 18), {"note": torch.zeros(1 << 17)},
+    )  # fmt: skip
+    banks = [MemoryBank({0: shared}), MemoryBank({0: shared}, {1: own})]
+    cost = Cost()
+    for remembered in (banks[:1], banks, banks[:1]):
+        cost.remembers(remembered)
+    assert {row.metric: row.value for row in cost.records(record)} == {"remembered_mb": 1 + 1 + 0.5 + 1 + 0.5}
 
 
 def test_what_cannot_be_measured_has_no_row() -> None:

@@ -6,24 +6,34 @@ from collections.abc import Iterable
 
 from maskscope.report.page.names import listed
 from maskscope.report.page.rows import Condition
-from maskscope.report.policy_advice import PolicyAdvice, policy_advice
+from maskscope.report.policy_advice import PolicyAdvice, policy_advice, strongest_advice
 
 
 def advised(conditions: Iterable[Condition]) -> str:
-    """A sentence for each policy that is recommended under these conditions; empty where nothing was compared."""
+    """A sentence for each policy that is recommended under these conditions; empty where nothing was compared.
+
+    What befalls the object in a film of its own is not known. Where nothing is surely better on clips as filmed, the
+    policy that gained most anywhere is named beside, and under what.
+    """
     found: dict[PolicyAdvice, list[str]] = {}
+    elsewhere = False
     for each in conditions:
         advice = policy_advice(each.family or "clean")
         if advice is not None:
-            found.setdefault(advice, []).append(str(each))
-    return " ".join(_sentence(advice, listed(names)) for advice, names in found.items())
+            found.setdefault(advice, []).append("on clips as filmed" if each.is_clean else f"under {each}")
+            elsewhere = elsewhere or (each.is_clean and not advice.changes_something)
+    sentences = [_sentence(advice, listed(where)) for advice, where in found.items()]
+    if elsewhere and (strongest := strongest_advice()) is not None and strongest[1] not in found:
+        family, advice = strongest
+        sentences.append(_sentence(advice, f"under {family} of severity {advice.severity}"))
+    return " ".join(sentences)
 
 
-def _sentence(advice: PolicyAdvice, under: str) -> str:
+def _sentence(advice: PolicyAdvice, where: str) -> str:
     if not advice.changes_something:
-        return f"Of the policies compared on {advice.clips} clips none is surely better than stock under {under}."
+        return f"Of the policies compared on {advice.clips} clips none is surely better than stock {where}."
     gain, low, high = (100 * value for value in (advice.gain, advice.low, advice.high))
     return (
-        f"Under {under} the policy {advice.policy} gained most on {advice.clips} clips, {gain:+.1f} points of J&F "
-        f"(95 % interval {low:+.1f} to {high:+.1f}): {advice.command}."
+        f"{where[0].upper()}{where[1:]} the policy {advice.policy} gained most on {advice.clips} clips, {gain:+.1f} "
+        f"points of J&F (95 % interval {low:+.1f} to {high:+.1f}): {advice.command}."
     )

@@ -35,3 +35,22 @@ def test_what_was_measured_is_named_with_its_interval() -> None:
 @pytest.mark.usefixtures("measured")
 def test_nothing_is_said_where_nothing_was_compared() -> None:
     assert advised([OCCLUSION]) == ""
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_film_of_ones_own_gets_the_strongest_advice_beside() -> None:
+    """What happened in it is nobody's condition; what helped most, and where, is told."""
+    command = "maskscope track VIDEO --policy composite"
+    composite = PolicyAdvice("composite", 0.2, 0.1, 0.3, "4-5", command, "compact", 10)
+    stock = PolicyAdvice("stock", 0.0, 0.0, 0.0, "0", "maskscope track VIDEO", "compact", 10)
+    write_advice({"clean": stock, "speed": stock, "occlusion": composite})
+    text = advised([Condition("", 0)])
+    assert text == (
+        "Of the policies compared on 10 clips none is surely better than stock on clips as filmed. "
+        "Under occlusion of severity 4-5 the policy composite gained most on 10 clips, +20.0 points of J&F "
+        f"(95 % interval +10.0 to +30.0): {command}."
+    )
+    assert advised([Condition("", 0), OCCLUSION]).count("composite gained most") == 1, "said once"
+    assert "composite" not in advised([SPEED]), "a condition that was measured has its own answer"
+    write_advice({"clean": stock})
+    assert advised([Condition("", 0)]) == text.partition(". ")[0] + "."

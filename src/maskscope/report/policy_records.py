@@ -1,0 +1,80 @@
+"""Sections of the policies' page from the records of two benchmarks: what memory holds, and reading it in part."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from maskscope.errors import RecordError
+from maskscope.report.policy_names import with_dir
+
+
+def benchmark_facts(path: Path) -> dict[str, Any]:
+    """A record as `benchmarks/policy_memory.py` and `benchmarks/thinning.py` write it; empty where there is none.
+
+    Raises:
+        RecordError: it is no JSON object.
+    """
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} is no record ({error!r:.80})", "make it again") from error
+    if not isinstance(found, dict):
+        raise RecordError(f"{path} is no record, expected an object", "make it again")
+    return found
+
+
+def memory_text(facts: Mapping[str, Any]) -> str:
+    """A line for each policy: what it remembers and what its process weighs, against frames; empty of no facts."""
+    if not facts.get("policies"):
+        return ""
+    marks = [each["frames"] for each in next(iter(facts["policies"].values()))]
+    height, width = facts["image_size"]
+    lines = [
+        f"Model {facts['model']} at an input of {height} x {width}, one object, a process for each policy: MB of all "
+        "that is remembered, counted tensor by tensor, and in parentheses resident MB of the process, after so many "
+        "frames.",
+        "",
+        "```",
+        facts["command"],
+        "```",
+        "",
+        f"| policy | {' | '.join(map(str, marks))} | frames known |",
+        "|---|" + "---|" * (len(marks) + 1),
+    ]
+    for policy, weights in facts["policies"].items():
+        cells = [f"{each['remembered_mb']:.2f} ({each['resident_mb']:.0f})" for each in weights]
+        lines.append(f"| {policy} | {' | '.join(cells)} | {max(each['known_frames'] for each in weights)} |")
+    return "\n".join(lines)
+
+
+def thinning_text(facts: Mapping[str, Any]) -> str:
+    """A line for each share: J&F and how many times as fast; empty of no facts."""
+    if not facts.get("points"):
+        return ""
+    lines = [
+        f"Model {facts['model']}, policy {facts['policy']}, {len(facts['clips'])} clips, {facts['device']}, "
+        f"{facts['threads']} threads, {facts['precision']}: J&F and speed by the share of older memories' tokens "
+        "that is read. Times are of the same frames, encoding included.",
+        "",
+        "```",
+        with_dir(shlex.split(facts["command"])),
+        "```",
+        "",
+        "| share | J&F | difference | frames a second | times as fast |",
+        "|---|---|---|---|---|",
+    ]
+    for point in facts["points"]:
+        by = point["difference"]
+        change = f"{100 * by['estimate']:+.2f} [{100 * by['low']:+.2f}, {100 * by['high']:+.2f}]"
+        change = "" if point["share"] == 1 else change
+        lines.append(
+            f"| {point['share']:g} | {100 * point['j_and_f']:.1f} | {change} | {point['fps']:.1f} | "
+            f"{point['times_as_fast']:.3f} |"
+        )
+    return "\n".join(lines)
