@@ -43,7 +43,7 @@ class DiagnoseSummary:
         finished: False when it was stopped.
         annotated: whether masks were compared with given ones; else with the clean run's own.
         conditions: the clip as it is, then families.
-        notes: what was left out, and why.
+        notes: what was left out or could not be measured, and why.
     """
 
     folder: Path
@@ -125,7 +125,9 @@ def diagnose_clip(
             except SettingError as error:
                 work.notes.append(f"no page: {error}")
             parts.clear()
-    return DiagnoseSummary(folder.path, report, finished, clip.annotated, tuple(work.conditions()), tuple(work.notes))
+    return DiagnoseSummary(
+        folder.path, report, finished, clip.annotated, tuple(work.conditions()), tuple(work.all_notes)
+    )
 
 
 def _request(clip: LookedAt, prompts: Sequence[Prompt], options: DiagnoseOptions, model: SAM2) -> dict[str, Any]:

@@ -135,6 +135,11 @@ class Work:
             if not self._loaded(_patched(each)):
                 self._intervene(each, source)
 
+    @property
+    def all_notes(self) -> list[str]:
+        """What was left out or could not be measured, and why."""
+        return [*self.notes, *(note for part in self.found.values() for note in part.said.get("notes", ()))]
+
     # -- parts --------------------------------------------------------------------------------------------------------
 
     def _loaded(self, *names: str) -> bool:
@@ -274,7 +279,7 @@ class Work:
         if self.runs is not None:
             self.found |= self._tracked(self.runs, whole=False)
         rows = [row for part in self.found.values() for row in part.rows]
-        notes = [*self.notes, *(note for part in self.found.values() for note in part.said.get("notes", ()))]
+        notes = self.all_notes
         pictures = (Picture(**one) for part in self.found.values() for one in part.said.get("pictures", ()))
         said = facts(self.clip, self.options.observe, self.command, status, notes)
         self.folder.write(rows, replace(said, pictures=tuple(pictures)))

@@ -159,6 +159,7 @@ def test_a_diagnosis_of_an_object_without_cells_says_so_on_its_page(
     assert summary.finished
     assert summary.report is not None
     assert said in summary.report.read_text(encoding="utf-8")
+    assert any(said in note for note in summary.notes)  # the command says it, too
     assert read_cells(tmp_path / "cells-odd.npz") == []  # it takes no part in read-outs of other clips
 
 
