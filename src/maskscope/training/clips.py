@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from maskscope.errors import DatasetError
 from maskscope.training.appearance import AppearanceRange, change_appearance
 from maskscope.training.corpus import Corpus
+from maskscope.training.families import material_of, under_family
 from maskscope.training.hiding import cut_away, pass_before
 from maskscope.training.motion import CAMERA, OBJECT, MotionRange, deform, placement, random_motion, translation
 from maskscope.training.scene import Backdrop, Masks, Sprite, render
@@ -33,6 +34,7 @@ class ClipConfig:
         absence: probability that a pasted target is hidden for some frames.
         hiding: probability that something passes before the target of another clip, or that the film cuts away.
         returns: probability that a hidden target is back before the clip ends; without, it is left to chance.
+        families: probability that a family of the stress bench transforms the clip, see `maskscope.training.families`.
         min_target: smallest visible part of the target in frame 0, as a fraction of the frame.
         elastic: probability that a still or a pasted target bends as it moves.
         appearance: colour, light, blur, noise and compression.
@@ -48,6 +50,7 @@ class ClipConfig:
     absence: float = 0.35
     hiding: float = 0.0
     returns: float = 0.0
+    families: float = 0.0
     min_target: float = 0.002
     elastic: float = 0.7
     appearance: AppearanceRange = field(default_factory=AppearanceRange)
@@ -83,6 +86,9 @@ class ClipSampler:
             if self.config.min_target <= masks[0].mean() <= 0.7:
                 if self.config.hiding and kind != "paste" and n_frames > 1 and rng.random() < self.config.hiding:
                     self._hide(rng, frames, masks)
+                if self.config.families and n_frames > 1 and rng.random() < self.config.families:
+                    material = material_of(self.corpus.store, self.corpus.videos)
+                    frames, masks = under_family(rng, frames, masks, material)
                 change_appearance(rng, frames, self.config.appearance)
                 return Clip(frames, masks, kind)
         least = 100 * self.config.min_target
