@@ -38,6 +38,7 @@ from maskscope.studies.jobs import Executor, Here
 from maskscope.studies.policy_digest import write_digest
 from maskscope.studies.stress import StressOptions, run_stress, stress_jobs
 from maskscope.studies.stress_clip import ModelSpec
+from maskscope.studies.track import DTYPES
 
 ROOT = Path(__file__).resolve().parents[1]
 POLICIES = "stock,gated,motion,paths,distractor,composite"
@@ -68,6 +69,7 @@ class Study:
         for option, value in (
             ("--long", o.long_frames), ("--sequences", ",".join(o.sequences)), ("--limit", o.limit),
             ("--material", o.material), ("--device", o.device),
+            ("--precision", "" if o.precision == "auto" else o.precision),
         ):  # fmt: skip
             words += [option, str(value)] if value else []
         return words
@@ -88,15 +90,17 @@ def studies(given: argparse.Namespace) -> list[Study]:
         sequences=tuple(given.clips.split(",")) if given.clips else (),
         limit=given.limit,
         device=given.device,
+        precision=given.precision,
         material=given.material,
     )
+    of_drawn = tuple(given.drawn_clips.split(",")) if given.drawn_clips else ()
     of_short = tuple(int(word) for word in given.severities.split(","))
     of_long = tuple(int(word) for word in given.long_severities.split(","))
     long = replace(base, policies=of_long_clips, families=(), severities=of_long, long_frames=given.long)
     found = [
         Study("short", str(given.data), replace(base, families=tuple(given.families.split(",")), severities=of_short)),
         Study("long", str(given.data), replace(long, limit=given.long_clips)),
-        Study("drawn", f"drawn:{given.drawn}", replace(long, sequences=(), limit=None, material=None)),
+        Study("drawn", f"drawn:{given.drawn}", replace(long, sequences=of_drawn, limit=None, material=None)),
     ]
     return [study for study in found if study.name in given.studies.split(",")]
 
@@ -130,7 +134,7 @@ def run(given: argparse.Namespace) -> bool:
                 print(f"  failed: {label}: {error}", file=sys.stderr)
             if found.files:
                 facts = json.loads((out / "stress.json").read_text(encoding="utf-8"))
-                rows = write_digest(found.files, given.records / f"{study.name}.parquet", facts)
+                rows = write_digest(found.files, given.records / f"{study.name}.parquet", facts, keep=given.keep)
                 print(f"  {rows} rows kept in {given.records / study.name}.parquet")
     return done and not waiting
 
@@ -166,8 +170,11 @@ def main() -> None:
     parser.add_argument("--long-policies", metavar="NAME[:key=value,...]", help="of long clips (as --policies)")
     parser.add_argument("--long-clips", type=int, default=2, metavar="N", help="of the data set made long")
     parser.add_argument("--drawn", type=int, default=2, metavar="N", help="made-up clips")
+    parser.add_argument("--drawn-clips", default="", metavar="NAME[,NAME]", help="only these, such as drawn-02")
+    parser.add_argument("--keep", action="store_true", help="what the digests have and this run has not stays in them")
     parser.add_argument("--model", default="compact")
     parser.add_argument("--device", metavar="NAME")
+    parser.add_argument("--precision", choices=("auto", *DTYPES), default="auto")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     parser.add_argument("--minutes", type=float, default=60.0, metavar="N", help="for computing")
     parser.add_argument("--share", default="0.7,0.2,0.1", metavar="A,B,C", help="of the time, for each study")

@@ -95,7 +95,8 @@ def _apart(cell: Cell) -> Cell:
 
 def _setting(facts: Sequence[Mapping[str, Any]]) -> str:
     """The commands and what they ran on."""
-    commands = [with_dir(each["command"]) for each in facts if each.get("command")]
+    told = [command for each in facts for command in (each.get("command"), *each.get("also", [])) if command]
+    commands = [with_dir(command) for command in told]
     models = {
         f"{model.get('name', '?')} ({model.get('precision', '?')}, weights {str(model.get('sha256', '?'))[:12]}...)"
         for each in facts

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from maskscope.records import COLUMNS, Record, read_facts, write_records
+from maskscope.errors import RecordError
+from maskscope.records import COLUMNS, Record, read_facts, read_records, write_records
 from maskscope.report.policy_rows import COSTS, SCORES, SHARES, query
 from maskscope.report.policy_time import BIN_FRAMES, HALLUCINATED, LONG, SEEN, read_moments
 
@@ -20,19 +21,24 @@ _WHOLE: Final = f"""
 """
 
 
-def write_digest(files: Iterable[Path | str], out: Path | str, facts: Mapping[str, Any] | None = None) -> int:
+def write_digest(
+    files: Iterable[Path | str], out: Path | str, facts: Mapping[str, Any] | None = None, *, keep: bool = False
+) -> int:
     """Write what tables of policies need of a study, without rows of single frames.
 
     Args:
         files: of records, as a stress study writes them.
         out: Parquet file.
         facts: kept beside the rows, such as those in the study's `stress.json`.
+        keep: of a digest that is there already, what these files do not have stays; its facts stay, too, and get this
+            study's command under "also".
 
     Returns:
         How many rows.
 
     Raises:
-        RecordError: a file is missing, damaged, or of another version.
+        RecordError: a file is missing, damaged, or of another version; the digest to keep is of another model, or
+            was made at another precision.
         OutputError: the digest cannot be written.
         SettingError: DuckDB or PyArrow is not installed.
     """
@@ -55,5 +61,23 @@ def write_digest(files: Iterable[Path | str], out: Path | str, facts: Mapping[st
         for metric, value in ((SEEN, moment.score), (HALLUCINATED, moment.hallucination)):
             if value is not None:
                 rows.append(Record(metric=metric, value=value, **place))
+    if keep and Path(out).exists():
+        rows, facts = _with_those_before(rows, facts or {}, Path(out))
     write_records(rows, out, facts)
     return len(rows)
+
+
+def _with_those_before(rows: list[Record], facts: Mapping[str, Any], out: Path) -> tuple[list[Record], dict[str, Any]]:
+    """Rows of jobs that are not among the new ones first, then these."""
+    before = read_facts(out)
+    models = [each.get("request", {}).get("model") for each in (before, facts)]
+    if models[0] != models[1]:
+        raise RecordError(f"{out} is of the model {models[0]}, these are of {models[1]}", "write another digest")
+    new = {_job(row) for row in rows}
+    kept = [row for row in read_records(out) if _job(row) not in new]
+    also = [*before.get("also", []), *([facts["command"]] if facts.get("command") else [])]
+    return [*kept, *rows], {**before, "also": [each for n, each in enumerate(also) if each not in also[:n]]}
+
+
+def _job(row: Record) -> tuple[Any, ...]:
+    return row.clip, row.model, row.policy, row.family, row.severity, row.seed

@@ -27,18 +27,20 @@ def test_its_commands_are_what_it_runs(monkeypatch: pytest.MonkeyPatch, capsys: 
     asked(
         monkeypatch, "--list", "--data", "DATA", "--severities", "3,5", "--policies", "gated",
         "--long-policies", "paths", "--long-clips", "1", "--drawn", "5", "--clips", "dog,cow",
+        "--drawn-clips", "drawn-02", "--precision", "bfloat16",
     )  # fmt: skip
     short, long, drawn = (" ".join(study.command(Path("out"))) for study in found)
     assert short == (
         "maskscope stress DATA --out out --policies stock,gated --families occlusion,interjection/cut,speed,lookalike "
-        "--severities 3,5 --model compact --sequences dog,cow"
+        "--severities 3,5 --model compact --sequences dog,cow --precision bfloat16"
     )
     assert long == (
         "maskscope stress DATA --out out --policies stock,paths --severities 4 --model compact --long 3000 "
-        "--sequences dog,cow --limit 1"
+        "--sequences dog,cow --limit 1 --precision bfloat16"
     )
-    assert (
-        drawn == "maskscope stress drawn:5 --out out --policies stock,paths --severities 4 --model compact --long 3000"
+    assert drawn == (
+        "maskscope stress drawn:5 --out out --policies stock,paths --severities 4 --model compact --long 3000 "
+        "--sequences drawn-02 --precision bfloat16"
     )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from maskscope.errors import RecordError
 from maskscope.evaluate.statistics import Bootstrap
 from maskscope.records import Record, read_facts, read_records, write_records
 from maskscope.report.policy_rows import compare_policies, read_cells
@@ -44,3 +47,25 @@ def test_the_tables_are_the_same_and_the_file_is_small(tmp_path: Path) -> None:
     assert compare_policies(read_cells([digest]), bootstrap=QUICK) == compare_policies(
         read_cells(files), bootstrap=QUICK
     )
+
+
+def test_what_another_study_left_out_can_be_added(tmp_path: Path) -> None:
+    """The stock policy was computed again, gated is new; paths stays from before."""
+    digest = tmp_path / "digest.parquet"
+    facts = {"command": ["first"], "request": {"model": {"sha256": "ab", "precision": "float32"}}}
+    files = [tmp_path / f"{name}.parquet" for name in ("stock", "paths", "again", "gated")]
+    tried = (("stock", 0.5), ("paths", 0.4), ("stock", 0.3), ("gated", 0.6))
+    for file, (policy, score) in zip(files, tried, strict=True):
+        write_records(rows(policy, score), file)
+    write_digest(files[:2], digest, facts)
+    for _ in range(2):  # twice is once
+        write_digest(files[2:], digest, {**facts, "command": ["second"]}, keep=True)
+    scores = {cell.policy: cell.values["j_and_f"] for cell in read_cells([digest]) if cell.object}
+    assert scores == {"stock": 0.3, "paths": 0.4, "gated": 0.6}
+    assert len(read_moments([digest])) == 3 * 3
+    assert (read_facts(digest)["command"], read_facts(digest)["also"]) == (["first"], [["second"]])
+    other = {"command": ["third"], "request": {"model": {"sha256": "ab", "precision": "bfloat16"}}}
+    with pytest.raises(RecordError, match=r"is of the model .*float32.*, these are of .*bfloat16.*"):
+        write_digest(files[2:], digest, other, keep=True)
+    write_digest(files[2:], digest, facts)
+    assert {cell.policy for cell in read_cells([digest])} == {"stock", "gated"}, "without being told it starts anew"
