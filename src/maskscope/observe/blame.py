@@ -45,6 +45,9 @@ it before AUC leaves 0.95, while AP has fallen by half, and so has the mask.
 """
 
 NOT_DETERMINED: Final = "not determined"
+LOST_BY_BOTH: Final = "the clean run loses the object there as well, so it has nothing to put in place"
+NOT_SHOWN: Final = "the clean run does not show that moment, so it has nothing to put in place"
+ONLY_HIDDEN: Final = "the mask is right where the object is shown, and wrong for covering what hides the rest of it"
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ class _Case:
         falls: by position, {frame: clean less disturbed} up to the first lost frame, and the one behind it.
         given: by position, the frame the object was given on, where it is known and its memory is read to the end.
         noise: by position, deviation from frame to frame, see `BlameRule.deviations`.
+        not_held: why the clean run holds the object on none of the lost frames, where that is so.
     """
 
     lost: NDArray[np.float64]
@@ -161,6 +165,7 @@ class _Case:
     falls: Mapping[Stage, Mapping[int, float]]
     given: Mapping[Stage, int | None]
     noise: Mapping[Stage, float]
+    not_held: str = ""
 
 
 def blame(
@@ -195,7 +200,7 @@ def blame(
         begins = {stage: _begin(clean, stage, metric, object_id) for stage, metric in separation.items()}
         states = {r.stage: r.state for r in patched if r.metric == "recovered_j" and r.state and r.object == object_id}
         for loss in losses_of(successes, object_id, rule.loss):
-            case = _case(loss, successes, curves, begins, counterparts)
+            case = _case(loss, successes, curves, begins, counterparts, rule.loss.lost_j)
             blames.append(_judge(loss, case, {k: v or "" for k, v in states.items() if k}, rule))
     return blames
 
@@ -227,6 +232,7 @@ def _case(
     curves: Mapping[Stage, tuple[Mapping[int, float], Mapping[int, float]]],
     begins: Mapping[Stage, Mapping[int, float]],
     counterparts: Mapping[int, int] | None,
+    lost_j: float,
 ) -> _Case:
     held = [t for t in loss.frames if t in loss.held]
     patched = {
@@ -247,14 +253,22 @@ def _case(
         given[stage] = None if stage in AFTER_THE_PROMPT else first
         quiet = {t: fall for t, fall in difference.items() if t not in loss.frames}
         noise[stage] = min(_noise(clean), _noise(quiet))
+    compared = successes.compared
     return _Case(
-        np.array([successes.disturbed[t] for t in held]),
+        np.array([compared[t] for t in held]),
         np.array([successes.clean[t] for t in held]),
         patched,
         falls,
         given,
         noise,
+        "" if held else _not_held(loss, successes, lost_j),
     )
+
+
+def _not_held(loss: Loss, successes: Successes, lost_j: float) -> str:
+    if not any(t in successes.clean for t in loss.frames):
+        return NOT_SHOWN
+    return ONLY_HIDDEN if any(successes.shown.get(t, 0.0) >= lost_j for t in loss.frames) else LOST_BY_BOTH
 
 
 def _noise(curve: Mapping[int, float]) -> float:
@@ -329,7 +343,7 @@ def _judge(loss: Loss, case: _Case, states: Mapping[Stage, str], rule: BlameRule
         return Blame(loss, None, confidence, reason, "", evidence)
 
     if not len(rows):
-        return not_determined("the clean run loses the object there as well")
+        return not_determined(case.not_held)
     stage = _named(evidence, rule.repaired)
     if stage is None:
         return not_determined(_why_not(loss, evidence, rule))
@@ -362,7 +376,8 @@ def _why_not(loss: Loss, evidence: Sequence[Evidence], rule: BlameRule) -> str:
     if all(each.repair is None for each in fallen):
         return "no position was patched on the lost frames"
     best = max(each.repair for each in fallen if each.repair is not None)
+    does = "brings the mask back" if loss.kind == LOST else "takes the false mask away"
     return (
-        "no patch where separation falls brings the mask back: "
+        f"no patch where separation falls {does}: "
         f"at most {100 * best:.0f} % of it, {100 * rule.repaired:.0f} % is asked"
     )

@@ -72,17 +72,25 @@ class Successes:
         disturbed: of the disturbed run.
         patched: of the disturbed run patched at a position.
         absent: frames on which truth does not show the object.
+        shown: of the disturbed run, on frames where a part of the object is hidden from it: without the hidden pixels,
+            as `patched` is.
     """
 
     clean: Mapping[int, float]
     disturbed: Mapping[int, float]
     patched: Mapping[Stage, Mapping[int, float]]
     absent: frozenset[int] = field(default=frozenset())
+    shown: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def compared(self) -> Mapping[int, float]:
+        """Of the disturbed run, what `patched` and `clean` are compared with."""
+        return {**self.disturbed, **self.shown}
 
     @classmethod
     def of(cls, readings: Iterable[Reading], object_id: int) -> Successes:
         """From the readings of `maskscope.observe.recovery.Recovery`, direction "repair"."""
-        clean, disturbed = dict[int, float](), dict[int, float]()
+        clean, disturbed, shown = dict[int, float](), dict[int, float](), dict[int, float]()
         patched: dict[Stage, dict[int, float]] = {}
         absent = set()
         for reading in readings:
@@ -99,9 +107,11 @@ class Successes:
                 disturbed[reading.frame] = value
                 if reading.value is None:
                     absent.add(reading.frame)
+            elif reading.metric == "disturbed_shown_j":
+                shown[reading.frame] = value
             elif reading.metric == "patched_j" and reading.stage is not None:
                 patched.setdefault(reading.stage, {})[reading.frame] = value
-        return cls(clean, disturbed, patched, frozenset(absent))
+        return cls(clean, disturbed, patched, frozenset(absent), shown)
 
 
 def losses_of(successes: Successes, object_id: int, rule: LossRule | None = None) -> list[Loss]:
@@ -119,9 +129,11 @@ def losses_of(successes: Successes, object_id: int, rule: LossRule | None = None
             groups.append([t])
             kinds.append(kind)
 
+    compared = successes.compared
+
     def held(t: int) -> bool:
         clean = successes.clean.get(t)
-        return clean is not None and clean >= max(rule.lost_j, successes.disturbed[t] + rule.least_gap)
+        return clean is not None and clean >= max(rule.lost_j, compared[t] + rule.least_gap)
 
     return [
         Loss(object_id, kind, tuple(frames), frozenset(filter(held, frames)))

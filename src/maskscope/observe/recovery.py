@@ -59,13 +59,16 @@ class FrameScore:
         return self.j if self.j is not None else float(self.state == ABSENCE)
 
 
-def score(result: FrameResult, object_id: int, truth_hw: NDArray[np.bool_]) -> FrameScore:
+def score(
+    result: FrameResult, object_id: int, truth_hw: NDArray[np.bool_], left_out_hw: NDArray[np.bool_] | None = None
+) -> FrameScore:
     """Of a tracked frame, at the video's size.
 
     Args:
         result: of the tracker.
         object_id: one of its objects.
         truth_hw: (H, W) bool.
+        left_out_hw: (H, W) bool, pixels that count for nothing; none of the truth's.
 
     Raises:
         ShapeError: the truth has another size than the video.
@@ -77,9 +80,12 @@ def score(result: FrameResult, object_id: int, truth_hw: NDArray[np.bool_]) -> F
     predicted = logits > 0
     if not truth.any():
         return FrameScore(None, None, FALSE_ALARM if predicted.any() else ABSENCE)
-    j = float((predicted & truth).sum() / (predicted | truth).sum())
+    beside = ~truth
+    if left_out_hw is not None:
+        beside &= ~torch.from_numpy(np.ascontiguousarray(left_out_hw)).to(logits.device)
+    j = float((predicted & truth).sum() / ((predicted & beside) | truth).sum())
     limited = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
-    return FrameScore(j, None if truth.all() else float(limited[truth].mean() - limited[~truth].mean()))
+    return FrameScore(j, float(limited[truth].mean() - limited[beside].mean()) if beside.any() else None)
 
 
 @dataclass(slots=True)
@@ -103,17 +109,24 @@ class Recovery:
 
     Where a position could not be patched, its share is the state "cannot be aligned: " with the reason.
 
+    Where the receiver's picture hides a part of the object that the donor's shows, as behind an occluder, the donor's
+    activations show it still. What they bring back is therefore judged where the receiver shows the object: patched
+    scores, shares, and the donor's score (unless pixels moved) leave the hidden pixels out. `disturbed_j` counts them,
+    as it says what is lost; `disturbed_shown_j`, on such frames only, is the same without them.
+
     Attributes:
         object_id: whose masks are scored.
         receiver_truth: masks on the receiver's frames.
         donor_truth: on the donor's; the receiver's where both show the same.
         direction: see above.
+        receiver_hidden: pixels of the receiver's frames where the object is hidden from it; none by default.
     """
 
     object_id: int
     receiver_truth: Truth
     donor_truth: Truth | None = None
     direction: Direction = "repair"
+    receiver_hidden: Truth | None = None
     _sums: dict[tuple[Stage, str], _Sums] = field(default_factory=lambda: defaultdict(_Sums), repr=False)
     _refused: dict[Stage, str] = field(default_factory=dict, repr=False)
 
@@ -122,13 +135,17 @@ class Recovery:
         truth = self._mask(self.receiver_truth, step.frame_index)
         if truth is None:
             return []
+        hidden = self._hidden(step.frame_index, truth)
         own = score(step.receiver, self.object_id, truth)
-        other = self._donor(step)
+        other = self._donor(step, truth, hidden)
         names = ("disturbed", "clean") if self.direction == "repair" else ("clean", "disturbed")
         readings = self._scores(step.frame_index, names[0], own)
         readings += [] if other is None else self._scores(step.frame_index, names[1], other)
+        if hidden is not None:
+            own = score(step.receiver, self.object_id, truth, hidden)
+            readings += self._scores(step.frame_index, f"{names[0]}_shown", own)
         for stage, result in step.patched.items():
-            patched = score(result, self.object_id, truth)
+            patched = score(result, self.object_id, truth, hidden)
             name = "patched" if self.direction == "repair" else "spoilt"
             readings += self._scores(step.frame_index, name, patched, stage)
             readings += self._shares(step, stage, patched, own, other)
@@ -151,9 +168,21 @@ class Recovery:
         masks = truth(frame_index)
         return None if masks is None else masks.get(self.object_id)
 
-    def _donor(self, step: PatchStep) -> FrameScore | None:
+    def _hidden(self, frame_index: int, truth_hw: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+        """Pixels to leave out; None without any, and where nothing of the object is shown that could be judged."""
+        if self.receiver_hidden is None or not truth_hw.any():
+            return None
+        hidden = self._mask(self.receiver_hidden, frame_index)
+        hidden = None if hidden is None else hidden & ~truth_hw
+        return hidden if hidden is not None and hidden.any() else None
+
+    def _donor(
+        self, step: PatchStep, truth_hw: NDArray[np.bool_], hidden_hw: NDArray[np.bool_] | None
+    ) -> FrameScore | None:
         if step.donor is None or step.counterpart.frame is None:
             return None
+        if hidden_hw is not None and step.counterpart.to_other is None:
+            return score(step.donor, self.object_id, truth_hw, hidden_hw)
         truth = self._mask(self.donor_truth or self.receiver_truth, step.counterpart.frame)
         return None if truth is None else score(step.donor, self.object_id, truth)
 

@@ -13,7 +13,7 @@ from maskscope.data.synthetic import SyntheticConfig, synthesize_clip
 from maskscope.evaluate.presence import Outcome
 from maskscope.model import SAM2
 from maskscope.observe.ablation import Pool, ablate
-from maskscope.observe.blame import Blame, blame
+from maskscope.observe.blame import LOST_BY_BOTH, NOT_SHOWN, Blame, blame
 from maskscope.observe.counterpart import NO_MOMENT, Counterpart
 from maskscope.observe.losses import Loss
 from maskscope.observe.patching import Side, patch_positions
@@ -25,11 +25,8 @@ from maskscope.studies.rows_of_runs import losses
 from maskscope.studies.side_by_side import LOST_J
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.session import SessionOptions
-from maskscope.transforms.base import Clip
+from maskscope.transforms.base import Clip, ClipFrame
 
-CLEAN_LOSS: Final = (
-    "the clip as it is loses the object there as well, or does not show that moment: nothing to take over"
-)
 OF_REVERSE: Final = ("spoilt_j", "spoilt_margin", "carried_j", "carried_margin")
 """Metrics of a reversed patch that are not those of the runs themselves."""
 
@@ -88,26 +85,34 @@ class Shown:
     """A clip one frame at a time: each is drawn once for all who ask for it."""
 
     clip: Clip
-    _last: tuple[int, NDArray[np.uint8], NDArray[np.uint8], Counterpart] | None = None
+    _last: tuple[int, ClipFrame] | None = None
 
-    def _at(self, t: int) -> tuple[int, NDArray[np.uint8], NDArray[np.uint8], Counterpart]:
+    def _at(self, t: int) -> ClipFrame:
         if self._last is None or self._last[0] != t:
-            frame = self.clip.at(t)
-            place = Counterpart.of(frame.source_time, frame.to_source)
-            self._last = t, frame.image_hwc, frame.visible_hw, place
-        return self._last
+            self._last = t, self.clip.at(t)
+        return self._last[1]
 
     def image(self, t: int) -> NDArray[np.uint8]:
         """(h, w, 3) uint8."""
-        return self._at(t)[1]
+        return self._at(t).image_hwc
 
     def truth_of(self, object_id: int) -> Callable[[int], dict[int, NDArray[np.bool_]]]:
         """Frame -> (h, w) bool of that object."""
-        return lambda t: {object_id: self._at(t)[2] == object_id}
+        return lambda t: {object_id: self._at(t).visible_hw == object_id}
+
+    def hidden_of(self, object_id: int) -> Callable[[int], dict[int, NDArray[np.bool_]]]:
+        """Frame -> (h, w) bool, where that object is behind something that the transformation added."""
+
+        def hidden(t: int) -> dict[int, NDArray[np.bool_]]:
+            frame = self._at(t)
+            return {object_id: (frame.amodal_hw == object_id) & (frame.visible_hw != object_id)}
+
+        return hidden
 
     def counterpart(self, t: int) -> Counterpart:
         """The source's frame of the same moment."""
-        return self._at(t)[3]
+        frame = self._at(t)
+        return Counterpart.of(frame.source_time, frame.to_source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +154,7 @@ class Intervention:
         for object_id in sorted({loss.object for loss in found}):
             mine = [loss for loss in found if loss.object == object_id]
             if not any(self._held(loss) for loss in mine):  # nothing to bring back: that would be passes in vain
-                blames += nobody(mine)
+                blames += nobody(mine, self.disturbed.moments)
                 continue
             until = max(loss.last for loss in mine) + 1
             patched = list(self._repair(object_id, until))
@@ -177,7 +182,12 @@ class Intervention:
 
     def _repair(self, object_id: int, until: int) -> Iterator[Reading]:
         donor, receiver, clean, disturbed = self._sides(object_id, self.source.num_frames, until)
-        recovery = Recovery(object_id, disturbed.truth_of(object_id), clean.truth_of(object_id))
+        recovery = Recovery(
+            object_id,
+            disturbed.truth_of(object_id),
+            clean.truth_of(object_id),
+            receiver_hidden=disturbed.hidden_of(object_id),
+        )
         options = SessionOptions(num_frames=self.clip.num_frames)
         for step in patch_positions(
             donor, receiver, counterparts=disturbed.counterpart, policy=self.policy, options=options
@@ -217,9 +227,18 @@ def the_other_way(frame: int, counterpart: Counterpart) -> Counterpart:
     return Counterpart(frame, None if matrix is None else np.linalg.inv(matrix).astype(np.float64))
 
 
-def nobody(found: Sequence[Loss]) -> list[Blame]:
-    """Blames of losses that the clean run has as well."""
-    return [Blame(loss, None, 0.0, CLEAN_LOSS, "", ()) for loss in found]
+def nobody(found: Sequence[Loss], moments: Mapping[int, int] | None = None) -> list[Blame]:
+    """Blames of losses that the clean run has as well, or whose frames it does not show.
+
+    Args:
+        found: the losses.
+        moments: frame -> the clean run's frame of the same moment, where there is one; None of the clean run itself.
+    """
+    shown = [moments is None or any(t in moments for t in loss.frames) for loss in found]
+    return [
+        Blame(loss, None, 0.0, LOST_BY_BOTH if there else NOT_SHOWN, "", ())
+        for loss, there in zip(found, shown, strict=True)
+    ]
 
 
 def ablations(model: SAM2, policy: str, source: Clip, prompts: Sequence[Prompt], tick: Tick) -> Iterator[Reading]:

@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from maskscope.errors import SettingError
-from maskscope.observe.blame import NOT_DETERMINED, SEPARATION, BlameRule, blame
+from maskscope.observe.blame import (
+    LOST_BY_BOTH,
+    NOT_DETERMINED,
+    NOT_SHOWN,
+    ONLY_HIDDEN,
+    SEPARATION,
+    BlameRule,
+    blame,
+)
 from maskscope.observe.losses import LossRule, Successes, losses_of
 from maskscope.observe.reading import Reading
 from maskscope.remedies import REMEDIES
@@ -181,23 +189,55 @@ def test_no_loss_no_blame_and_what_the_clean_run_loses_is_not_the_disturbance() 
     both = scores(repairs(*STAGES), clean=lambda t: 0.3 if lost(t) else 0.9)
     (found,) = blame(separation(), separation(ALL_FALL), both)
     assert found.stage is None
-    assert found.reason == "the clean run loses the object there as well"
+    assert found.reason == LOST_BY_BOTH
+    unseen = [r for r in scores(repairs(*STAGES)) if not (r.metric == "clean_j" and lost(r.frame or 0))]
+    (found,) = blame(separation(), separation(ALL_FALL), unseen)
+    assert (found.stage, found.reason) == (None, NOT_SHOWN)
+
+
+def shown(value: float, repairs_to: float) -> list[Reading]:
+    """Behind an occluder: J of lost frames, where the object is shown, and what two of the patches make of it."""
+    at = {"image_embedding": repairs_to, "prompt_attended": repairs_to}
+    readings = []
+    for r in scores(repairs()):
+        if r.frame is not None and lost(r.frame):
+            if r.metric == "patched_j":
+                r = replace(r, value=at.get(str(r.stage), value))
+            elif r.metric == "disturbed_j":
+                readings.append(replace(r, metric="disturbed_shown_j", value=value))
+        readings.append(r)
+    return readings
+
+
+def test_behind_an_occluder_the_repair_is_judged_where_the_object_is_shown() -> None:
+    (found,) = blame(separation(), separation(ALL_FALL), shown(0.3, 0.75))
+    assert found.stage == "image_embedding"
+    assert (found.loss.first, found.loss.last) == (LOST_FROM, LOST_TO)  # a loss is one by all pixels
+    repaired = {each.stage: each.repair for each in found.evidence}
+    assert repaired["image_embedding"] == pytest.approx((0.75 - 0.3) / (0.9 - 0.3))
+    assert repaired["object_pointer"] == pytest.approx(0)
+    (found,) = blame(separation(), separation(ALL_FALL), shown(0.85, 0.9))
+    assert (found.stage, found.reason) == (None, ONLY_HIDDEN)
+
+
+def scored_as_absent(repaired: dict[str, float]) -> list[Reading]:
+    """As `scores`, but on lost frames the object is not there, and a bad J is a false alarm."""
+    return [
+        replace(r, value=None, state="absence" if (r.value or 0) > 0.5 else "false alarm")
+        if r.frame and lost(r.frame)
+        else r
+        for r in scores(repaired)
+    ]
 
 
 def test_false_alarms_are_losses_and_absence_is_none() -> None:
-    readings = scores(repairs(*BEHIND))
-    absent = [
-        Reading(metric=r.metric, state="false alarm" if r.metric == "disturbed_j" else "absence", stage=r.stage,
-                frame=r.frame, object=1)
-        if r.frame and lost(r.frame)
-        else r
-        for r in readings
-    ]  # fmt: skip
+    absent = scored_as_absent(repairs(*BEHIND))
     falls = {stage: since(8) for stage in STAGES[1:]}
     gone = [r for r in separation(falls) if r.frame is None or not lost(r.frame)]
     (found,) = blame(separation(), gone, absent)
     assert (found.loss.kind, found.stage) == ("false alarm", "memory_conditioned")
     nowhere = [r for r in separation() if r.frame is not None and r.frame < 1]
+    assert "takes the false mask away" in blame(separation(), gone, scored_as_absent(repairs()))[0].reason
     (found,) = blame(separation(), nowhere, absent)
     assert found.reason == "the object is not there to be told apart"
 

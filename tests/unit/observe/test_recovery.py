@@ -107,3 +107,33 @@ def test_nothing_to_bring_back_is_said() -> None:
     assert {r.state for r in recovery.summary()} == {NOTHING_TO_BRING_BACK}
     assert {r.metric for r in recovery.add(step(1, None, 2))} == {"disturbed_j", "disturbed_margin"}
     assert Recovery(7, lambda t: None).add(step(1, 2, 2)) == []
+
+
+def test_what_the_picture_hides_is_left_out_of_what_comes_back() -> None:
+    """Half of the object, two columns of four, is behind an occluder; clean activations show all of it."""
+    whole, shown = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+    whole[:, :2], shown[:, :1] = True, True
+    given = step(3, 2, 0, image_embedding=2, memory_conditioned=4, object_pointer=0)
+    behind = Recovery(7, lambda t: {7: shown}, lambda t: {7: whole}, receiver_hidden=lambda t: {7: whole & ~shown})
+    found = {(r.metric, r.stage): r.value for r in behind.add(given) if r.metric.endswith("_j")}
+    assert found == {
+        ("disturbed_j", None): 0.0,
+        ("disturbed_shown_j", None): 0.0,
+        ("clean_j", None): 1.0,
+        ("patched_j", "image_embedding"): 1.0,  # the clean run's mask: 0.5 of what is shown, if all pixels counted
+        ("recovered_j", "image_embedding"): 1.0,
+        ("patched_j", "memory_conditioned"): pytest.approx(1 / 3),  # beside the object it is wrong as ever
+        ("recovered_j", "memory_conditioned"): pytest.approx(1 / 3),
+        ("patched_j", "object_pointer"): 0.0,
+        ("recovered_j", "object_pointer"): 0.0,
+    }
+    covered = {(r.metric, r.stage): r.value for r in behind.add(step(4, 2, 2)) if r.metric.endswith("_j")}
+    assert covered["disturbed_j", None] == 0.5
+    assert covered["disturbed_shown_j", None] == 1.0
+    # Nothing hidden, or nothing shown: all pixels count, and no row is added.
+    for truth in (whole, whole & False):
+        recovery = Recovery(7, lambda t, truth=truth: {7: truth}, receiver_hidden=lambda t: {7: whole & False})
+        assert "disturbed_shown_j" not in {r.metric for r in recovery.add(given)}
+    gone = Recovery(7, lambda t: {7: whole & False}, lambda t: {7: whole}, receiver_hidden=lambda t: {7: whole})
+    states = {r.stage: r.state for r in gone.add(given) if r.metric == "patched_j"}
+    assert states["image_embedding"] == FALSE_ALARM
