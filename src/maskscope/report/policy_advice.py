@@ -13,7 +13,7 @@ from maskscope.assets import folder
 from maskscope.errors import RecordError
 from maskscope.records import write_whole
 from maskscope.report.policy_rows import CONTROL
-from maskscope.report.policy_table import Choice
+from maskscope.report.policy_table import BANDS, Choice
 
 FORMAT: Final = "maskscope.policy-advice/1"
 FILE: Final = "policy_advice.json"
@@ -49,12 +49,14 @@ class PolicyAdvice:
         return self.policy != CONTROL
 
 
-def policy_advice(family: str, path: Path | None = None) -> PolicyAdvice | None:
+def policy_advice(family: str, path: Path | None = None, severity: int | None = None) -> PolicyAdvice | None:
     """What was measured of a family, such as "occlusion"; of "occlusion/rest" that, or else of "occlusion".
 
     Args:
         family: of transformations, or "clean", "long".
         path: file to read; by default the one of the package.
+        severity: of the family; what was measured at its band, or else, as without it, the severity with the largest
+            gain.
 
     Returns:
         None where there is no file, or nothing in it of the family.
@@ -63,7 +65,9 @@ def policy_advice(family: str, path: Path | None = None) -> PolicyAdvice | None:
         RecordError: the file is damaged or of another version.
     """
     advice = _read(path or folder() / FILE)
-    return advice.get(family) or advice.get(family.partition("/")[0])
+    names, band = (family, family.partition("/")[0]), BANDS.get(severity or 0)
+    keys = [*(f"{name}:{band}" for name in names), *names]
+    return next((advice[key] for key in keys if key in advice), None)
 
 
 def strongest_advice(path: Path | None = None) -> tuple[str, PolicyAdvice] | None:
@@ -73,11 +77,14 @@ def strongest_advice(path: Path | None = None) -> tuple[str, PolicyAdvice] | Non
         RecordError: the file is damaged or of another version.
     """
     found = {name: each for name, each in _read(path or folder() / FILE).items() if each.changes_something}
-    return max(found.items(), key=lambda item: item[1].gain, default=None)
+    name, advice = max(found.items(), key=lambda item: item[1].gain, default=("", None))
+    return None if advice is None else (name.partition(":")[0], advice)
 
 
 def advice_of(choices: Sequence[Choice]) -> dict[str, PolicyAdvice]:
     """Family -> the recommendation with the largest gain over its severities; clips as they are are "clean".
+
+    Each severity's is there, too, under family and band, such as "occlusion:4-5".
 
     A family of which only a variant was measured has that one's under its own name, too. Of several trackers the first
     one's counts.
@@ -88,13 +95,17 @@ def advice_of(choices: Sequence[Choice]) -> dict[str, PolicyAdvice]:
         if gain is None or choice.tracker != choices[0].tracker:
             continue
         low, high = (gain.gain if end is None else end for end in (gain.low, gain.high))
+        command = f"maskscope track VIDEO --model {choice.tracker} --policy {choice.policy}"
+        mean, low, high = (round(value, 4) for value in (gain.gain, low, high))
+        advice = PolicyAdvice(choice.policy, mean, low, high, choice.band, command, choice.tracker, gain.clips)
         before = found.get(name)
-        if before is None or gain.gain > before.gain:
-            command = f"maskscope track VIDEO --model {choice.tracker} --policy {choice.policy}"
-            mean, low, high = (round(value, 4) for value in (gain.gain, low, high))
-            found[name] = PolicyAdvice(choice.policy, mean, low, high, choice.band, command, choice.tracker, gain.clips)
+        if before is None or advice.gain > before.gain:
+            found[name] = advice
+        if choice.family:
+            found[f"{name}:{choice.band}"] = advice
     for name, advice in sorted(found.items(), key=lambda item: -item[1].gain):
-        found.setdefault(name.partition("/")[0], advice)
+        family, colon, band = name.partition(":")
+        found.setdefault(family.partition("/")[0] + colon + band, advice)
     return found
 
 

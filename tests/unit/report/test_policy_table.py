@@ -11,7 +11,7 @@ from made_up_policies import LEFT, QUICK, RIGHT, alike, cells
 from maskscope.errors import RecordError
 from maskscope.records import Record, write_records
 from maskscope.report import policy_advice as advice_module
-from maskscope.report.policy_advice import advice_of, policy_advice, write_advice
+from maskscope.report.policy_advice import advice_of, policy_advice, strongest_advice, write_advice
 from maskscope.report.policy_page import write_policy_page
 from maskscope.report.policy_rows import Cell
 from maskscope.report.policy_table import PLAIN, Rule, choices
@@ -74,7 +74,11 @@ class TestAdvice:
         assert speed is not None
         assert (speed.policy, speed.severity, speed.gain, speed.clips) == ("gated", "4-5", 0.12, 4)
         assert speed.command == "maskscope track VIDEO --model m --policy gated"
-        assert policy_advice("speed/skip", path) == speed
+        assert policy_advice("speed/skip", path) == speed == policy_advice("speed", path, severity=4)
+        mild = policy_advice("speed/skip", path, severity=2)
+        assert mild is not None
+        assert (mild.severity, mild.gain) == ("1-2", 0.05)
+        assert policy_advice("speed", path, severity=3) == speed, "nothing was measured there"
         clean = policy_advice("clean", path)
         assert clean is not None
         assert (clean.policy, clean.gain, clean.changes_something) == ("stock", 0.0, False)
@@ -82,6 +86,8 @@ class TestAdvice:
         assert cut == policy_advice("interjection/cut", path)
         assert cut is not None
         assert cut.policy == "paths"
+        assert policy_advice("interjection", path, severity=5) == cut
+        assert strongest_advice(path) == ("interjection/cut", cut)
         assert policy_advice("viewpoint", path) is None
 
     def test_without_a_file_there_is_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

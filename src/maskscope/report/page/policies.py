@@ -18,15 +18,22 @@ def advised(conditions: Iterable[Condition]) -> str:
     found: dict[PolicyAdvice, list[str]] = {}
     elsewhere = False
     for each in conditions:
-        advice = policy_advice(each.family or "clean")
+        advice = policy_advice(each.family or "clean", severity=each.severity)
         if advice is not None:
-            found.setdefault(advice, []).append("on clips as filmed" if each.is_clean else f"under {each}")
+            found.setdefault(advice, []).append("on clips as filmed" if each.is_clean else _under(each, advice))
             elsewhere = elsewhere or (each.is_clean and not advice.changes_something)
     sentences = [_sentence(advice, listed(where)) for advice, where in found.items()]
     if elsewhere and (strongest := strongest_advice()) is not None and strongest[1] not in found:
         family, advice = strongest
         sentences.append(_sentence(advice, f"under {family} of severity {advice.severity}"))
     return " ".join(sentences)
+
+
+def _under(condition: Condition, advice: PolicyAdvice) -> str:
+    """What was compared may have been another severity."""
+    first, _, last = advice.severity.partition("-")
+    same = int(first) <= condition.severity <= int(last or first)
+    return f"under {condition}" if same else f"under {condition.family} of severity {advice.severity}"
 
 
 def _sentence(advice: PolicyAdvice, where: str) -> str:

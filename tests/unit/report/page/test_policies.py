@@ -11,7 +11,7 @@ from maskscope.report.page.policies import advised
 from maskscope.report.page.rows import Condition
 from maskscope.report.policy_advice import PolicyAdvice, write_advice
 
-OCCLUSION, SPEED = Condition("occlusion", 3, False), Condition("speed", 3, False)
+OCCLUSION, SPEED = Condition("occlusion", 4, False), Condition("speed", 4, False)
 
 
 @pytest.fixture
@@ -54,3 +54,15 @@ def test_a_film_of_ones_own_gets_the_strongest_advice_beside() -> None:
     assert "composite" not in advised([SPEED]), "a condition that was measured has its own answer"
     write_advice({"clean": stock})
     assert advised([Condition("", 0)]) == text.partition(". ")[0] + "."
+
+
+@pytest.mark.usefixtures("measured")
+def test_what_was_measured_at_another_severity_says_at_which() -> None:
+    """A gain where the object is hidden altogether is none where half of it is."""
+    severe = PolicyAdvice("composite", 0.2, 0.1, 0.3, "4-5", "command", "compact", 10)
+    half = PolicyAdvice("stock", 0.0, 0.0, 0.0, "3", "command", "compact", 9)
+    write_advice({"occlusion": severe, "occlusion:4-5": severe, "occlusion:3": half})
+    told = {severity: advised([Condition("occlusion", severity)]) for severity in (1, 3, 5)}
+    assert told[5].startswith("Under occlusion (severity 5) the policy composite gained")
+    assert told[3].endswith("9 clips none is surely better than stock under occlusion (severity 3).")
+    assert told[1].startswith("Under occlusion of severity 4-5 the policy composite gained")
