@@ -41,6 +41,6 @@ def _sentence(advice: PolicyAdvice, where: str) -> str:
         return f"Of the policies compared on {advice.clips} clips none is surely better than stock {where}."
     gain, low, high = (100 * value for value in (advice.gain, advice.low, advice.high))
     return (
-        f"{where[0].upper()}{where[1:]} the policy {advice.policy} gained most on {advice.clips} clips, {gain:+.1f} "
-        f"points of J&F (95 % interval {low:+.1f} to {high:+.1f}): {advice.command}."
+        f"{where[0].upper()}{where[1:]} the policy {advice.policy} gained most surely on {advice.clips} clips, "
+        f"{gain:+.1f} points of J&F (95 % interval {low:+.1f} to {high:+.1f}): {advice.command}."
     )

@@ -26,7 +26,7 @@ def test_what_was_measured_is_named_with_its_interval() -> None:
     stock = PolicyAdvice("stock", 0.0, 0.0, 0.0, "1-5", "maskscope track VIDEO", "compact", 30)
     write_advice({"occlusion": gated, "speed": stock})
     assert advised([OCCLUSION, SPEED]) == (
-        "Under occlusion the policy gated gained most on 30 clips, +3.1 points of J&F "
+        "Under occlusion the policy gated gained most surely on 30 clips, +3.1 points of J&F "
         f"(95 % interval +1.0 to +5.2): {command}. "
         "Of the policies compared on 30 clips none is surely better than stock under speed."
     )
@@ -47,10 +47,10 @@ def test_a_film_of_ones_own_gets_the_strongest_advice_beside() -> None:
     text = advised([Condition("", 0)])
     assert text == (
         "Of the policies compared on 10 clips none is surely better than stock on clips as filmed. "
-        "Under occlusion of severity 4-5 the policy composite gained most on 10 clips, +20.0 points of J&F "
+        "Under occlusion of severity 4-5 the policy composite gained most surely on 10 clips, +20.0 points of J&F "
         f"(95 % interval +10.0 to +30.0): {command}."
     )
-    assert advised([Condition("", 0), OCCLUSION]).count("composite gained most") == 1, "said once"
+    assert advised([Condition("", 0), OCCLUSION]).count("composite gained most surely") == 1, "said once"
     assert "composite" not in advised([SPEED]), "a condition that was measured has its own answer"
     write_advice({"clean": stock})
     assert advised([Condition("", 0)]) == text.partition(". ")[0] + "."
