@@ -47,6 +47,7 @@ it before AUC leaves 0.95, while AP has fallen by half, and so has the mask.
 NOT_DETERMINED: Final = "not determined"
 LOST_BY_BOTH: Final = "the clean run loses the object there as well, so it has nothing to put in place"
 NOT_SHOWN: Final = "the clean run does not show that moment, so it has nothing to put in place"
+TOO_LITTLE: Final = "so little of the object is shown there that the clean run's masks do not fit it either"
 ONLY_HIDDEN: Final = "the mask is right where the object is shown, and wrong for covering what hides the rest of it"
 
 
@@ -268,7 +269,10 @@ def _case(
 def _not_held(loss: Loss, successes: Successes, lost_j: float) -> str:
     if not any(t in successes.clean for t in loss.frames):
         return NOT_SHOWN
-    return ONLY_HIDDEN if any(successes.shown.get(t, 0.0) >= lost_j for t in loss.frames) else LOST_BY_BOTH
+    shown = [successes.shown[t] for t in loss.frames if t in successes.shown]
+    if not shown:
+        return LOST_BY_BOTH
+    return ONLY_HIDDEN if max(shown) >= lost_j else TOO_LITTLE
 
 
 def _noise(curve: Mapping[int, float]) -> float:

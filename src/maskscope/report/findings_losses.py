@@ -16,10 +16,10 @@ from maskscope.report.findings_words import (
 )
 from maskscope.report.page.names import count, listed, percent, sentence, with_ends
 from maskscope.report.page.rows import CLEAN
+from maskscope.report.page.verdict import FALSE_ALARM
 from maskscope.stages import STAGES, Stage
 
 LOST: Final = "lost"
-FALSE_ALARM: Final = "false alarm"
 
 
 def losses(found: Findings) -> Part | None:

@@ -11,6 +11,7 @@ from maskscope.observe.blame import (
     NOT_SHOWN,
     ONLY_HIDDEN,
     SEPARATION,
+    TOO_LITTLE,
     BlameRule,
     blame,
 )
@@ -218,6 +219,9 @@ def test_behind_an_occluder_the_repair_is_judged_where_the_object_is_shown() -> 
     assert repaired["object_pointer"] == pytest.approx(0)
     (found,) = blame(separation(), separation(ALL_FALL), shown(0.85, 0.9))
     assert (found.stage, found.reason) == (None, ONLY_HIDDEN)
+    sliver = [replace(r, value=0.2) if r.metric == "clean_j" and lost(r.frame or 0) else r for r in shown(0.0, 0.2)]
+    (found,) = blame(separation(), separation(ALL_FALL), sliver)
+    assert (found.stage, found.reason) == (None, TOO_LITTLE)
 
 
 def scored_as_absent(repaired: dict[str, float]) -> list[Reading]:

@@ -158,7 +158,7 @@ def test_why_no_position_is_named_is_counted_by_kind_and_reason() -> None:
 
 
 def test_every_reason_of_the_rule_has_a_kind() -> None:
-    for reason in (blame.LOST_BY_BOTH, blame.NOT_SHOWN, blame.ONLY_HIDDEN):
+    for reason in (blame.LOST_BY_BOTH, blame.NOT_SHOWN, blame.ONLY_HIDDEN, blame.TOO_LITTLE):
         assert kind_of(reason) != reason.partition(":")[0]
     assert kind_of("cannot be aligned: goes back in time") == "the two runs cannot be aligned"
     assert kind_of("something new: with 3 figures") == "something new"

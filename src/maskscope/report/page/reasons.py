@@ -8,6 +8,7 @@ _KINDS: Final = (  # words of a reason -> its kind; the first that is found coun
     ("or does not show that moment", "the clip as it is loses the object there as well, or does not show that moment"),
     ("does not show that moment", "the clip as it is does not show that moment"),
     ("loses the object there as well", "the clip as it is loses the object there as well"),
+    ("so little of the object is shown", "too little of the object is shown for any mask to fit"),
     ("covering what hides the rest", "the mask is wrong only for covering what hides the object"),
     ("brings the mask back", "separation falls, but putting it right where it falls brings too little back"),
     ("takes the false mask away", "separation falls, but putting it right where it falls leaves the false mask"),

@@ -21,6 +21,8 @@ from maskscope.stages import STAGES, Stage
 HOLDING_RETENTION: Final = 0.95
 """From here on a condition holds, if no object is lost that is not lost anyway."""
 
+FALSE_ALARM: Final = "false alarm"
+
 _OF_BLAME: Final = ("blame_confidence", "blame_reason")
 
 Level = Literal["holds", "weakens", "breaks", "unknown"]
@@ -208,6 +210,7 @@ def advice(findings: Sequence[Finding], looked_into: bool = True) -> str:
         return (
             f"Which stage loses the object is not determined for {count(len(losses), 'loss')} "
             f"({count(total, 'frame')}): the evidence below does not single one out, so do not buy anything on it."
+            f"{_alarms(losses)}"
         )
     stage, frames = weight.most_common(1)[0]
     blamed = [loss for loss in losses if loss.stage == stage]
@@ -218,10 +221,19 @@ def advice(findings: Sequence[Finding], looked_into: bool = True) -> str:
     under = listed([str(each) for each in dict.fromkeys(loss.condition for loss in blamed)])
     part = f"{f'All {total}' if frames == total else f'{frames} of {total}'} lost frames (under {under}) are"
     rest = f" For the other {total - traced}{', most of them,' if 2 * traced < total else ''} no stage can be named."
-    rest = rest if traced < total else ""
+    rest = rest + _alarms(losses) if traced < total else ""
     if remedy.by_policy and (compared := advised(dict.fromkeys(loss.condition for loss in blamed))):
         rest += f" {compared}"
     return f"Change first: {remedy.change}. {part} lost {remedy.where} (stage: {of}), and {remedy.because}.{rest}"
+
+
+def _alarms(losses: Sequence[Loss]) -> str:
+    """Of the frames without a stage, those that show a mask and not the object: another trouble than losing it."""
+    frames = sum(loss.frames for loss in losses if loss.stage is None and loss.kind == FALSE_ALARM)
+    if not frames:
+        return ""
+    are = "is a false alarm" if frames == 1 else "are false alarms"
+    return f" {frames} of them {are}: a mask is shown while the object is out of the picture or hidden."
 
 
 def _of_clean(clean: Finding, where: str) -> str:

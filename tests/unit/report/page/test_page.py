@@ -22,6 +22,7 @@ from maskscope.report.page.intervals import geometric_mean_of, mean_of, retentio
 from maskscope.report.page.names import SHORT_NAMES, count, listed
 from maskscope.report.page.page import SECTIONS, build_page
 from maskscope.report.page.section import Evidence
+from maskscope.report.page.sections import filtering
 from maskscope.report.page.sections.ablation import chart
 from maskscope.report.page.verdict import findings_of, paragraph
 from maskscope.stages import STAGES
@@ -135,6 +136,31 @@ def test_a_blame_of_a_minority_says_so(tmp_path: Path) -> None:
         "Change first: camera, light, resolution or frame rate. 10 of 50 lost frames (under speed)"
     )
     assert change.endswith("For the other 40, most of them, no stage can be named.")
+
+
+def test_false_alarms_are_told_from_losses(tmp_path: Path) -> None:
+    def row(**more: Any) -> Record:
+        return Record(run="r", clip="a", object=1, family="interjection", severity=3, **more)
+
+    rows = [Record(run="r", clip="a", object=1, metric="j", frame=t, value=0.9) for t in range(60)]
+    rows += [row(metric="j", frame=t, value=0.1) for t in range(60)]
+    for frame, frames, kind, stage in ((0, 10, "lost", "image_embedding"), (20, 7, "false alarm", "not determined")):
+        rows.append(row(metric="loss", frame=frame, state=kind, value=float(frames)))
+        rows.append(row(metric="blame", frame=frame, state=stage))
+    said = " For the other 7 no stage can be named. 7 of them are false alarms: a mask is shown while the object"
+    for known in (True, False):
+        kept = [each for each in rows if known or not (each.frame == 0 and each.metric in ("loss", "blame"))]
+        write_records(kept, tmp_path / "records.parquet")
+        evidence = Evidence(open_diagnosis(tmp_path))
+        change = paragraph(evidence, findings_of(evidence))[-1]
+        assert (said if known else " 7 of them are false alarms") in change
+
+
+def test_an_axis_of_ratios_has_more_than_one_to_read_it_by(evidence: Evidence) -> None:
+    figures = [part.figure.to_plotly_json() for part in filtering.section(evidence).parts if not isinstance(part, str)]
+    (ratios,) = (each for each in figures if each["layout"]["yaxis"].get("type") == "log")
+    drawn = [value for trace in ratios["data"] for value in trace["y"]]
+    assert sum(min(drawn) <= tick <= 1 for tick in ratios["layout"]["yaxis"]["tickvals"]) >= 3
 
 
 def test_names_from_records_cannot_write_the_page(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from maskscope.evaluate.statistics import Interval
-from maskscope.report.page.charts import DECIMALS, Chart, broken, cells, dots, new_figure, panels, shifts
+from maskscope.report.page.charts import Chart, broken, cells, dots, new_figure, panels, shifts
 from maskscope.report.page.intervals import geometric_mean_of, mean_of
 from maskscope.report.page.names import SHORT_NAMES, colour_of, listed, with_ends
 from maskscope.report.page.rows import Condition, Place
@@ -101,7 +101,7 @@ def _ratios(evidence: Evidence, places: Sequence[Place]) -> Chart:
         range=[-0.5, len(places) - 0.5],
     )  # fmt: skip
     figure.update_yaxes(
-        title="distance after / before", type="log", tickvals=DECIMALS, ticktext=[f"{value:g}" for value in DECIMALS]
+        title="distance after / before", type="log", tickvals=RATIOS, ticktext=[f"{value:g}" for value in RATIOS]
     )
     title = (
         f"Of the disturbance that reaches it, {strongest[1]}" if strongest else "No stage clearly filters a disturbance"
@@ -114,3 +114,5 @@ def _ratios(evidence: Evidence, places: Sequence[Place]) -> Chart:
 
 
 INK_LINE: Final = "#4c566a"
+RATIOS: Final = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 30, 100)
+"""On an axis of ratios: dense where they mostly lie, so that there is more than 1 to read them by."""
