@@ -244,7 +244,7 @@ def made_up_readiness(truth: Truth = "clean run") -> ReadinessResult:
         endurance=(endurance("stock", 180, 2, 8), endurance("composite", 450, 0, 16)),
         cost=cost,
         plan=plan,
-        verdict="wait",
+        verdict="mitigate",
         watch=(
             WatchLimit(signal="object_score_logit", low=1.2, high=None, source="cost.best_threshold"),
             WatchLimit(signal="blur.object", low=None, high=0.52, source="blur.object.high"),

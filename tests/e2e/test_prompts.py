@@ -169,6 +169,7 @@ def test_a_clip_that_cannot_be_used_is_one_line(
         (("--parts", "colour"), "there is no part 'colour'"),
         (("--jitter", "150"), "a jitter of 150 % is out of range"),
         (("--every", "often"), "is no list of whole numbers"),
+        (("--seeds", "-1"), "there is no seed -1; give whole numbers from 0"),
     ],
 )
 def test_bad_words_are_one_line(words: tuple[str, ...], said: str, place: Path, tmp_path: Path) -> None:

@@ -26,11 +26,17 @@ from maskscope.cli.observed_clip import (
     told_truth,
 )
 from maskscope.cli.options import PrecisionChoice, parse_size
+from maskscope.errors import SettingError
 
 if TYPE_CHECKING:
     from maskscope.readiness.result import Figure, ReadinessResult
 
 _ASKED, _RESULTS, _WATCH = "What is asked", "Results", "Watching a stream"
+_ONLY_WATCHING = ("thresholds", "limit", "hold", "keep_going", "every", "policy", "log")
+_NEVER_WATCHING = (
+    "frame", "masks", "sequence", "keep", "cost_miss", "cost_false_alarm", "cost_review_minute", "objects_per_hour",
+    "max_frames", "reference", "lang", "out", "overwrite",
+)  # fmt: skip
 DEFAULT_FRAMES = 300
 
 HELP = """
@@ -58,12 +64,16 @@ Examples:
   maskscope readiness line3.mp4 --mask first.png --cost-miss 80 --objects-per-hour 1200 --lang ja
   maskscope readiness DAVIS --sequence dog --keep 0.9
 \b
+  another day, held to what a good day's sweeps found:
+  maskscope readiness today.mp4 --box 300,150,420,260 --reference line3-readiness/readiness.json
+\b
   hold the running camera to what was found:
   maskscope readiness rtsp://camera/1 --watch --box 300,150,420,260 --thresholds line3-readiness/readiness.json
 """
 
 
 def readiness(
+    context: typer.Context,
     source: Source,
     point: Points = None,
     box: Boxes = None,
@@ -96,6 +106,15 @@ def readiness(
         int,
         typer.Option(metavar="N", help="Look at so many frames at most; 0 is all of them.", rich_help_panel=_ASKED),
     ] = DEFAULT_FRAMES,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="readiness.json of a good day with this camera: its ranges of sharpness, noise, light and motion are "
+            "what the picture is held to.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     model: Model = "compact",
     device: Device = None,
     precision: Precision = PrecisionChoice.auto,
@@ -147,6 +166,7 @@ def readiness(
     ] = False,
 ) -> None:
     """Measure an installation by a clip of it; see `HELP`."""
+    _check_given(context, watch)
     if watch:
         from maskscope.cli.watch import watch as watch_it
         from maskscope.studies.watch import WatchOptions
@@ -173,9 +193,15 @@ def readiness(
         )
         return
     from maskscope.readiness.cost import cost_inputs
+    from maskscope.readiness.result import ReadinessResult
     from maskscope.studies.looked_at import look_at
     from maskscope.studies.observe import ObserveOptions
-    from maskscope.studies.readiness.study import ReadinessOptions, assess_readiness
+    from maskscope.studies.readiness.study import (
+        ENOUGH_SECONDS,
+        LEAST_FRAMES,
+        ReadinessOptions,
+        assess_readiness,
+    )
 
     options = ReadinessOptions(
         observe=ObserveOptions(
@@ -184,8 +210,10 @@ def readiness(
         keep=keep,
         costs=cost_inputs(cost_miss, cost_false_alarm, cost_review_minute, objects_per_hour),
         lang=lang,
+        reference=None if reference is None else ReadinessResult.read(reference),
     )
-    clip = look_at(source, masks=masks, sequence=sequence, start=frame, max_frames=max_frames or None)
+    enough = f"give {LEAST_FRAMES} at least; {ENOUGH_SECONDS:g} s let limits be told"
+    clip = look_at(source, masks=masks, sequence=sequence, start=frame, max_frames=max_frames or None, enough=enough)
     prompts = prompts_for(clip, point, box, mask)
     with stopping() as stop, ProgressBar() as bar:
         summary = assess_readiness(
@@ -209,6 +237,21 @@ def readiness(
     for note in summary.notes:
         typer.echo(note)
     typer.echo(f"look at {summary.page or summary.folder / 'readiness.json'}")
+
+
+def _check_given(context: typer.Context, watch: bool) -> None:
+    """Refuse what would be ignored.
+
+    Raises:
+        SettingError: an option of the other kind of run.
+    """
+    for name in _NEVER_WATCHING if watch else _ONLY_WATCHING:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--" + name.replace("_", "-")
+            if watch:
+                raise SettingError(f"{option} means nothing with --watch", "leave one of them out")
+            raise SettingError(f"{option} is for watching a stream", "add --watch, or leave it out")
 
 
 def _told(result: ReadinessResult) -> str:

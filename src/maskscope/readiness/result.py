@@ -19,7 +19,7 @@ from maskscope.errors import RecordError
 from maskscope.readiness.plain import from_plain, to_plain
 from maskscope.records import write_whole
 
-FORMAT: Final = "maskscope.readiness/1"
+FORMAT: Final = "maskscope.readiness/2"
 RESULT_NAME: Final = "readiness.json"
 PAGE_NAME: Final = "readiness.html"
 LANGUAGES: Final = ("en", "ja")
@@ -146,6 +146,8 @@ class PictureMeasure:
             harm as far as it went.
         axis: of the sweep that the range comes from; empty where none moves this measure: then there is no range.
         inside: whether the figure lies in the range; None without a range.
+        reference: name of the earlier clip whose sweeps gave the range; empty where this clip's own did. A clip lies in
+            its own range by construction: it was made worse to find it.
         over_time: (frame, value) pairs as a flat run of frames, for a chart; may be empty.
     """
 
@@ -156,6 +158,7 @@ class PictureMeasure:
     safe_high: Figure | None = None
     axis: str = ""
     inside: bool | None = None
+    reference: str = ""
     frames: tuple[int, ...] = ()
     values: tuple[float, ...] = ()
 
@@ -514,6 +517,8 @@ class ReadinessResult:
         except (OSError, ValueError) as error:
             if isinstance(error, RecordError):
                 raise
+            if isinstance(error, FileNotFoundError):
+                raise RecordError(f"there is no {path}", f"give {RESULT_NAME} of an earlier run") from error
             raise RecordError(f"{path} cannot be read as a readiness result ({error})", "compute it again") from error
 
 

@@ -98,6 +98,7 @@ class Rule:
         opens: figure that opens the next stage; empty where there is none.
         opens_at: the value it has to reach: a number, a figure or a setting.
         opens_when: from which side.
+        instead: figure that opens it where `opens` was not measured.
         unless: silent where one of these rules speaks, which explains the same figures.
         values: figures whose values stand in the wording, by the word there.
         alone: where it speaks, no other rule is asked: the figures are about the wrong thing.
@@ -110,6 +111,7 @@ class Rule:
     opens: str = ""
     opens_at: float | str = 0.0
     opens_when: Literal["", "at least", "at most"] = ""
+    instead: str = ""
     unless: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
@@ -211,20 +213,21 @@ RULES: Final = (
     ),
     Rule(
         "prompt_again", "mitigate",
-        ((Test("stock.horizon", "found"), Test("composite.horizon", "found")),),
+        ((Test("stock.horizon", "found"), Test("composite.horizon", "found"),
+          Test("stock.reprompt_interval", "above", 0.0), Test("composite.reprompt_interval", "above", 0.0)),),
         opens="stock.horizon", opens_at="played.frames", opens_when="at least",
         values={"frames": "stock.reprompt_interval", "composite_frames": "composite.reprompt_interval"},
     ),
     Rule(
         "threshold", "mitigate",
-        ((Test("cost.best_threshold", "low above", 0.0),), (Test("cost.best_threshold", "high below", 0.0),)),
-        opens="cost.best", opens_at="cost.best", opens_when="at most",
+        ((Test("cost.best_threshold", "low above", 0.0), Test("cost.best", "below", "cost.stock")),
+         (Test("cost.best_threshold", "high below", 0.0), Test("cost.best", "below", "cost.stock"))),
         values={"threshold": "cost.best_threshold", "best": "cost.best", "stock": "cost.stock"},
     ),
     Rule(
         "fine_tune", "wait",
         ((Test("baseline.j", "below", "keep"),), (Test("baseline.consistency", "below", "keep"),)),
-        opens="baseline.j", opens_at="keep", opens_when="at least",
+        opens="baseline.j", instead="baseline.consistency", opens_at="keep", opens_when="at least",
         unless=("raise_resolution", "object_tiny", "raise_frame_rate", "more_light", "less_light", "sharpen",
                 "shorter_shutter", "cuts", "lookalikes"),
         values={"j": "baseline.j", "consistency": "baseline.consistency"},
@@ -250,6 +253,20 @@ START_SHORT: Final = Rule(
 )  # fmt: skip
 """Given beside whatever else is said, unless something has to wait: the clip was followed, well, and long enough."""
 
+NOT_YET: Final = (
+    Rule(
+        "not_accurate", "wait",
+        ((Test("baseline.j", "below", "keep"),), (Test("baseline.consistency", "below", "keep"),)),
+        opens="baseline.j", instead="baseline.consistency", opens_at="keep", opens_when="at least",
+    ),
+    Rule(
+        "not_long", "wait", ((Test("stock.horizon", "below", "short.frames"),),),
+        opens="stock.horizon", opens_at="short.frames", opens_when="at least",
+        values={"frames": "stock.horizon", "least_frames": "short.frames"},
+    ),
+)  # fmt: skip
+"""Why short tasks do not start, where nothing else has said that they have to wait."""
+
 
 def plan(figures: Mapping[str, Figure], settings: Mapping[str, float]) -> tuple[Advice, ...]:
     """What the rules say, in the order of stages.
@@ -268,17 +285,18 @@ def plan(figures: Mapping[str, Figure], settings: Mapping[str, float]) -> tuple[
                 break
     waits = any(each.stage == "wait" and _RULE[each.rule].tasks == "short" for each in found.values())
     start = None if waits else _asked(START_SHORT, figures, settings)
-    said = [*([start] if start else []), *found.values()]
+    why = [] if waits or start else [_asked(rule, figures, settings) for rule in NOT_YET]
+    said = [each for each in (start, *why, *found.values()) if each is not None]
     return tuple(sorted(said, key=lambda each: STAGES.index(each.stage)))
 
 
 def verdict(advice: tuple[Advice, ...]) -> Stage:
-    """Whether short tasks can start: the latest stage of what concerns them; without any advice, wait."""
+    """Whether short tasks can start: the latest stage of what concerns them; wait where nothing says that they can."""
     stages = [STAGES.index(each.stage) for each in advice if _RULE[each.rule].tasks == "short"]
-    return STAGES[max(stages)] if stages else "wait"
+    return STAGES[max(stages)] if any(each.rule == START_SHORT.id for each in advice) else "wait"
 
 
-_RULE: Final = {rule.id: rule for rule in (*RULES, START_SHORT)}
+_RULE: Final = {rule.id: rule for rule in (*RULES, START_SHORT, *NOT_YET)}
 
 
 def _asked(rule: Rule, figures: Mapping[str, Figure], settings: Mapping[str, float]) -> Advice | None:
@@ -286,20 +304,24 @@ def _asked(rule: Rule, figures: Mapping[str, Figure], settings: Mapping[str, flo
     if not held:
         return None
     known = {word: figures[name].value for word, name in rule.values.items() if name in figures}
+    known |= {word: settings[name] for word, name in rule.values.items() if name in settings}
     frames = known.get("frames")
     if frames is not None and "fps" in settings:
         known["seconds"] = frames / settings["fps"]
     at = rule.opens_at
     if isinstance(at, str):
         at = settings[at] if at in settings else (figures[at].value if at in figures else None)  # type: ignore[assignment]
+    opens = next(
+        (each for each in (rule.opens, rule.instead) if each in figures and figures[each].value is not None), ""
+    )
     cites = dict.fromkeys(name for case in held for test in case for name in test.names if name in figures)
     return Advice(
         rule=rule.id,
         key=rule.id,
         stage=rule.stage,
         cites=tuple(cites),
-        opens=rule.opens if rule.opens in figures else "",
-        opens_at=at if rule.opens in figures else None,  # type: ignore[arg-type]
-        opens_when=rule.opens_when if rule.opens in figures else "",
+        opens=opens,
+        opens_at=at if opens else None,  # type: ignore[arg-type]
+        opens_when=rule.opens_when if opens else "",
         values={word: value for word, value in known.items() if value is not None},
     )

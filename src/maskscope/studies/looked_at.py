@@ -93,6 +93,7 @@ def look_at(
     sequence: str | None = None,
     start: int = 0,
     max_frames: int | None = None,
+    enough: str = "give a clip of two frames or more",
 ) -> LookedAt:
     """Open a clip.
 
@@ -102,6 +103,7 @@ def look_at(
         sequence: of a data set; may be left out where there is one alone.
         start: number of the frame on which the object is given.
         max_frames: at most so many are looked at; None is all of them.
+        enough: what to do about a clip of one frame, for the message.
 
     Raises:
         VideoError: it cannot be read, is live, or has no such frame.
@@ -117,14 +119,14 @@ def look_at(
         if video.num_frames is None:
             raise VideoError(f"{video.name} is a live stream", "save it to a file first")
         name, size = Path(video.name).stem or "clip", (video.height, video.width)
-        return _stretch(name, size, video.fps, video.num_frames, video, start, max_frames)
+        return _stretch(name, size, video.fps, video.num_frames, video, start, max_frames, enough)
     clips = open_clips(source, masks, (sequence,) if sequence else ())
     if len(clips.names) != 1:
         shown = ", ".join(clips.names[:5]) + (" ..." if len(clips.names) > 5 else "")
         raise SettingError(f"{source} holds {len(clips.names)} clips", f"name one with --sequence: {shown}")
     clip = clips.open(clips.names[0])
-    fps: float | None = getattr(clip, "fps", None)
-    return _stretch(clip.name, clip.size, fps, clip.num_frames, clip, start, max_frames)
+    fps: float | None = open_video(source).fps if is_clip else getattr(clip, "fps", None)
+    return _stretch(clip.name, clip.size, fps, clip.num_frames, clip, start, max_frames, enough)
 
 
 def _stretch(
@@ -135,12 +137,13 @@ def _stretch(
     source: VideoSource | LabelledSequence,
     start: int,
     max_frames: int | None,
+    enough: str,
 ) -> LookedAt:
     if not 0 <= start < num_frames:
         raise VideoError(f"{name} has no frame {start}: it has {num_frames} frames", f"give 0 to {num_frames - 1}")
     count = num_frames - start if max_frames is None else min(max_frames, num_frames - start)
     if count < 2:
-        raise VideoError(f"{name} has no frame after frame {start}", "give a clip of two frames or more")
+        raise VideoError(f"{name} has no frame after frame {start}", enough)
     annotated = not isinstance(source, VideoSource)
     return LookedAt(name, count, size, fps, start, num_frames, annotated, source)
 

@@ -30,6 +30,11 @@ def film(tmp_path: Path) -> Path:
         (["--cost-miss", "0"], "--cost-miss is 0, expected more than 0; leave it out for the default"),
         (["--cost-false-alarm=-2"], "--cost-false-alarm is -2, expected more than 0; leave it out for the default"),
         (["--objects-per-hour", "0"], "--objects-per-hour is 0, expected more than 0; leave it out for the default"),
+        (["--cost-review-minute", "nan"], "--cost-review-minute is nan, expected more than 0; leave it out for the"),
+        (["--reference", "none.json"], "there is no none.json; give readiness.json of an earlier run"),
+        (["--thresholds", "a.json"], "--thresholds is for watching a stream; add --watch, or leave it out"),
+        (["--every", "2"], "--every is for watching a stream; add --watch, or leave it out"),
+        (["--watch", "--lang", "ja"], "--lang means nothing with --watch; leave one of them out"),
         (["--keep", "1.5"], "--keep is 1.5, expected a share between 0 and 1; give such as 0.8"),
         ([], "film has 3 frames from the marked one on, too short to conclude anything; give 24 at least; 10 s"),
     ],
@@ -41,6 +46,14 @@ def test_a_mistake_is_one_line(film: Path, tmp_path: Path, options: list[str], s
     assert done.output.startswith(f"error: {said}")
     assert len(done.output.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_clip_of_one_frame_is_told_what_length_would_do(film: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        (film / f"{number:05d}.png").unlink()
+    done = CliRunner().invoke(app, ["readiness", str(film), "--point", "20,20", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert done.output == "error: film has no frame after frame 0; give 24 at least; 10 s let limits be told\n"
 
 
 def test_without_a_prompt_it_asks_for_one(film: Path) -> None:
@@ -55,4 +68,4 @@ def test_what_the_terminal_says_of_a_result() -> None:
     assert lines[2].split() == ["frame_rate", "1", "-", "frames/s"]
     assert lines[4].split() == ["light_up", "0", ">=", "4", "stops"]
     assert "  mitigate  lookalikes  (lookalike.background)" in lines
-    assert "short tasks: wait" in lines
+    assert "short tasks: mitigate" in lines

@@ -82,6 +82,7 @@ def ranges() -> dict[str, float]:
         "bright_share.object.high": at["light_up"]["bright_share.object"],
         "blockiness.object.high": at["compression"]["blockiness.object"],
         "flicker.object.high": 1.0,
+        "noise.object.high": at["light_down"]["noise.object"],
     }
 
 
@@ -120,6 +121,19 @@ def blinking(image: NDArray[np.uint8], t: int) -> NDArray[np.uint8]:
     return (image * (0.5 if t % 2 else 1.0)).astype(np.uint8)
 
 
+def noisy(image: NDArray[np.uint8], t: int) -> NDArray[np.uint8]:
+    noise = np.random.default_rng(t).normal(0, 20, image.shape)
+    return (image + noise).clip(0, 255).astype(np.uint8)
+
+
+def squeezed(image: NDArray[np.uint8], t: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 5])[1], cv2.IMREAD_COLOR))
+
+
+def off(image: NDArray[np.uint8], t: int) -> NDArray[np.uint8]:
+    return np.zeros_like(image) if t == 12 else image
+
+
 def stuck(image: NDArray[np.uint8], t: int) -> NDArray[np.uint8]:
     return Conveyor().at(0).image_hwc if 10 <= t < 15 else image
 
@@ -131,6 +145,8 @@ PLANTED = [
     ("raise_frame_rate", {"step_px": 10, "num_frames": 8}),
     ("steady_light", {"change": blinking}),
     ("frozen", {"change": stuck}),
+    ("less_noise", {"change": noisy}),
+    ("less_compression", {"change": squeezed}),
     ("object_tiny", {"side_px": 14}),
 ]
 
@@ -155,6 +171,14 @@ def test_a_cut_gets_the_advice_for_cuts(safe: dict[str, float]) -> None:
     good = {name: value for name, value in measured(Conveyor()).items() if name.endswith(".object")}
     assert values["cuts.frame"] == 1
     assert advice(values | good, safe) == {"cuts"}
+
+
+def test_black_frames_get_the_advice_for_them(safe: dict[str, float]) -> None:
+    values = measured(replace(Conveyor(), change=off))
+    # One black frame is a jump of light to and fro, which is measured as such, too.
+    good = {name: value for name, value in measured(Conveyor()).items() if name.startswith(("flicker", "cuts"))}
+    assert values["baseline.black_frames"] == pytest.approx(1 / 30)
+    assert advice(values | good, safe) == {"black_frames"}
 
 
 def test_a_small_picture_gets_the_advice_for_resolution(safe: dict[str, float]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from maskscope.readiness.result import Figure
-from maskscope.readiness.rules import RULES, plan, verdict
+from maskscope.readiness.rules import NOT_YET, RULES, START_SHORT, plan, verdict
 
 SETTINGS = {"keep": 0.8, "played.frames": 400.0, "short.frames": 50.0, "fps": 25.0}
 
@@ -21,7 +21,7 @@ def figures(**changes):
         "noise.object": 2.0, "noise.object.high": 8.0, "blur.object": 0.2, "blur.object.high": 0.5,
         "blockiness.object": 1.0, "blockiness.object.high": 2.5, "flicker.object": 0.02, "flicker.object.high": 1.0,
         "cuts.frame": 0.0, "frozen.frame": 0.0, "lookalike.background": 0.2, "cost.least_miss_share": 0.005,
-        "cost.best_threshold": {"value": 0.0, "low": -1.0, "high": 1.0}, "cost.best": 10.0, "cost.stock": 10.0,
+        "cost.best_threshold": {"value": 0.0, "low": -1.0, "high": 1.0}, "cost.best": 10.0, "cost.stock": 12.0,
         "stock.horizon": {"value": 400.0, "bound": "at least"}, "stock.longest_occlusion": 16.0,
         "composite.horizon": {"value": 400.0, "bound": "at least"}, "composite.longest_occlusion": 16.0,
         "stock.reprompt_interval": 90.0, "composite.reprompt_interval": 90.0,
@@ -35,6 +35,7 @@ def figures(**changes):
 
 
 LOST = {"value": 120.0}
+ON_STARTING = {START_SHORT.id, *(rule.id for rule in NOT_YET)}
 
 DEGRADED = [
     ("prompt_background", {"prompt__border": 0.6}),
@@ -72,7 +73,7 @@ DEGRADED = [
 def test_a_clip_worse_in_one_way_gets_exactly_that_advice(rule, change):
     made = figures(**change)
     said = plan(made, SETTINGS)
-    assert {each.rule for each in said} - {"start_short"} == {rule}
+    assert {each.rule for each in said} - ON_STARTING == {rule}
     (advice,) = [each for each in said if each.rule == rule]
     assert advice.cites
     assert set(advice.cites) <= set(made)
@@ -102,6 +103,29 @@ def test_a_track_shorter_than_a_short_task_or_a_poor_one_does_not_start():
         assert "start_short" not in {each.rule for each in plan(figures(**change), SETTINGS)}
     (start,) = plan(figures(), SETTINGS)
     assert start.values == {"frames": 400.0, "seconds": 16.0}
+
+
+def test_where_nothing_starts_the_page_may_not_say_that_something_can():
+    poor = plan(figures(baseline__j=0.7, lookalike__background=-0.1), SETTINGS)
+    assert [each.rule for each in poor] == ["lookalikes", "not_accurate"]
+    assert (poor[1].cites, poor[1].opens, poor[1].opens_at) == (("baseline.j",), "baseline.j", 0.8)
+    assert verdict(poor) == "wait"
+    brief = plan(figures(stock__horizon={"value": 30.0}, composite__horizon={"value": 30.0}), SETTINGS)
+    assert [each.rule for each in brief if each.stage == "wait"] == ["not_long", "long_watch"]
+    assert verdict(brief) == "wait"
+
+
+def test_without_truth_the_way_back_opens_the_next_stage():
+    unknown = {"value": None, "state": "no true masks were given"}
+    (said,) = plan(figures(baseline__j=unknown, baseline__consistency=0.5), SETTINGS)
+    assert (said.rule, said.opens, said.cites) == ("fine_tune", "baseline.consistency", ("baseline.consistency",))
+
+
+def test_a_threshold_that_saves_nothing_is_not_advised():
+    best = {"value": 2.0, "low": 1.0, "high": 3.0}
+    assert {each.rule for each in plan(figures(cost__best_threshold=best, cost__stock=10.0), SETTINGS)} == {
+        "start_short"
+    }
 
 
 def test_what_waits_does_not_start():

@@ -8,10 +8,11 @@ from functools import cached_property
 from html import escape
 
 from maskscope.readiness.result import STAGES, Advice, Cost, Endurance, Figure, ReadinessResult, Sweep
-from maskscope.report.readiness.saying import Saying, plain_number
+from maskscope.report.readiness.saying import Saying, number_id, plain_number
 from maskscope.report.readiness.wording import Wording
 
 _SWUNG = ("light_down", "light_up", "flicker")  # whose levels are stops away from the present
+_MOVED = ("frame_rate", "shutter")  # whose harm is motion
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,12 @@ class Decision:
     def advised(self, advice: Advice) -> str:
         """What a rule advises."""
         values = {name: plain_number(value) for name, value in advice.values.items()}
-        if "frames" in advice.values:
-            values["seconds"] = plain_number(advice.values["frames"] / self.result.clip.fps)
+        for name, value in advice.values.items():
+            if name.endswith("frames"):
+                whole = max(1, int(value))
+                values[name] = self.words.number(whole, "frames")
+                seconds = self.words.number(round(whole / self.result.clip.fps, 2), "seconds")
+                values[name.replace("frames", "seconds")] = seconds
         try:
             return self.say(f"advice.{advice.key}", **values)
         except KeyError:
@@ -91,7 +96,7 @@ class Decision:
         """A sentence for each axis."""
         items = "".join(
             f"<li><span>{escape(self.sentence(sweep))}</span> "
-            f'<span class="quiet">{escape(self._present(sweep))} {self._source(sweep.limit)}</span></li>'
+            f'<span class="quiet">{escape(self._present(sweep))} {self._interval(sweep)}</span></li>'
             for sweep in self.result.sweeps
         )
         return self._section("needs", f'<ul class="needs">{items}</ul>')
@@ -101,13 +106,13 @@ class Decision:
         values = dict(sweep.sentence.values)
         kept, motion = values.pop("lost_retention", None), values.pop("motion_at_lost", None)
         shown = {
-            name: self.words.number(abs(value) if sweep.axis in _SWUNG else value, sweep.unit)
+            name: self.words.rough(abs(value) if sweep.axis in _SWUNG else value, sweep.unit)
             for name, value in values.items()
         }
         if kept is not None:
-            shown["lost_retention"] = self.words.number(kept, "share")
+            shown["lost_retention"] = self.words.rough(kept, "share")
         said = self.say(f"needs.{sweep.sentence.key.replace('.', '_')}", **shown)
-        if motion is None:
+        if motion is None or sweep.axis not in _MOVED:
             return said
         space = "" if self.say.language == "ja" else " "
         return f"{said}{space}{self.say('needs.motion', motion=plain_number(motion, 2))}"
@@ -116,6 +121,18 @@ class Decision:
         if sweep.axis in _SWUNG:
             return self.say("needs.present_same")
         return self.say("needs.present_level", present=self.words.number(sweep.present, sweep.unit))
+
+    def _interval(self, sweep: Sweep) -> str:
+        """HTML: a link to the row of the limit, which says how exactly it is known, where it is."""
+        limit = sweep.limit
+        if limit.value is None:
+            return ""
+        text = self.say("needs.source")
+        if limit.low is not None and limit.high is not None:
+            ends = (abs(x) if sweep.axis in _SWUNG else x for x in (limit.low, limit.high))
+            low, high = (self.words.rough(each, sweep.unit) for each in sorted(ends))
+            text = self.say("needs.interval", low=low, high=high)
+        return f'<a class="number" href="#{number_id(limit.name)}">{escape(text)}</a>'
 
     def endurance(self) -> str:
         """Of each policy."""
@@ -180,9 +197,6 @@ class Decision:
             return self.say("cost.sure", **counts)
         least, needed = (self.words.value(each) for each in (cost.least_miss_share, cost.seconds_for_certainty))
         return self.say("cost.unsure", least=least, needed=needed, **counts)
-
-    def _source(self, figure: Figure) -> str:
-        return f"<code>{escape(figure.metric)}</code>" if figure.metric else ""
 
     def _section(self, name: str, content: str) -> str:
         heading, question = escape(self.say(f"{name}.heading")), escape(self.say(f"{name}.question"))

@@ -1,6 +1,6 @@
 (function () {
   "use strict";
-  var PAPER_PX = 640, NARROW_PX = 600, LEGEND_LINE_PX = 20;
+  var PAPER_PX = 640, HALF_PAPER_PX = 320, NARROW_PX = 600, LEGEND_LINE_PX = 20;
   var settings = { responsive: true, displayModeBar: false };
   var plots = Array.prototype.slice.call(document.querySelectorAll(".plot"));
 
@@ -17,7 +17,10 @@
 
   // On paper there is no window to fit into.
   window.addEventListener("beforeprint", function () {
-    plots.forEach(function (plot) { Plotly.relayout(plot, { width: PAPER_PX, autosize: false }); });
+    plots.forEach(function (plot) {
+      var width = plot.closest("#sweeps") ? HALF_PAPER_PX : PAPER_PX;
+      Plotly.relayout(plot, { width: width, autosize: false });
+    });
   });
   window.addEventListener("afterprint", function () {
     plots.forEach(function (plot) { Plotly.relayout(plot, { width: null, autosize: true }); });

@@ -19,7 +19,7 @@ from maskscope.report.page.section import Section
 from maskscope.report.readiness import cost, picture, survival, sweeps
 from maskscope.report.readiness.decision import Decision
 from maskscope.report.readiness.look import font
-from maskscope.report.readiness.saying import Saying
+from maskscope.report.readiness.saying import Saying, number_id
 from maskscope.report.readiness.wording import Wording, wording
 
 SECTIONS: Final[tuple[Callable[[ReadinessResult, Saying], Section], ...]] = (
@@ -147,21 +147,25 @@ def _numbers(chart: Chart, say: Wording) -> str:
     return f"<details>{summary}{_table(chart.header, chart.table)}</details>"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], ids: Sequence[str] = ()) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    starts = [f'<tr id="{each}">' for each in ids] or ["<tr>"] * len(rows)
+    cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    body = "".join(f"{start}{row}</tr>" for start, row in zip(starts, cells, strict=True))
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _ledger(result: ReadinessResult, words: Saying) -> Section:
     """Every number that the page shows, by name, with the metric it follows from."""
     say = words.say
+    figures = result.figures()
     rows = [
         (words.label(name), words.value(figure), words.interval(figure), figure.metric or say("page.none"))
-        for name, figure in result.figures().items()
+        for name, figure in figures.items()
     ]
     header = [say(f"ledger.column_{name}") for name in ("name", "value", "interval", "metric")]
-    return Section("ledger", say("ledger.heading"), say("ledger.question"), (_table(header, rows),))
+    table = _table(header, rows, [number_id(name) for name in figures])
+    return Section("ledger", say("ledger.heading"), say("ledger.question"), (table,))
 
 
 def _notes(result: ReadinessResult, say: Wording) -> str:

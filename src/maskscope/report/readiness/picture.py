@@ -18,7 +18,12 @@ PANEL_PX = 120
 def section(result: ReadinessResult, words: Saying) -> Section:
     """The table, and the measures that have a range over time."""
     say = words.say
-    parts: list[Chart | str] = [f'<p class="note">{escape(say("picture.note"))}</p>', _table(result, words)]
+    earlier = next((each.reference for each in result.picture if each.reference), "")
+    note = say("picture.note_reference", clip=earlier) if earlier else say("picture.note_own")
+    parts: list[Chart | str] = [
+        f'<p class="note">{escape(say("picture.note"))} {escape(note)}</p>',
+        _table(result, words),
+    ]
     timed = [each for each in result.picture if each.axis and len(each.frames) > 1]
     if timed:
         parts.append(_over_time(timed, words))
@@ -36,6 +41,8 @@ def _table(result: ReadinessResult, words: Saying) -> str:
 def _row(measure: PictureMeasure, words: Saying) -> str:
     say = words.say
     verdict = "unknown" if measure.inside is None else "inside" if measure.inside else "outside"
+    if verdict == "inside" and not measure.reference:
+        verdict = "own"  # by construction, and so no verdict
     cells = (
         escape(say(f"measure.{measure.measure}")),
         escape(say(f"place.{measure.place}")),
@@ -91,7 +98,7 @@ def _panel(figure: Any, row: int, measure: PictureMeasure) -> None:
     bottom = max(bottom, 0.0) if min(shown) >= 0 else bottom
     figure.add_hrect(
         y0=bottom if low is None else low, y1=top if high is None else high, fillcolor=BAND, line_width=0,
-        layer="below", row=row, col=1,
+        layer="below", row=row, col=1, exclude_empty_subplots=False,
     )  # fmt: skip
     figure.add_trace(
         load_extra("plotly.graph_objects", "report", "pages").Scatter(

@@ -44,6 +44,11 @@ def plain_number(value: float, digits: int = _DIGITS) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".") if "e" in text else text
 
 
+def number_id(name: str) -> str:
+    """Anchor of a figure's row in the table of all numbers."""
+    return f"number-{escape(name)}"
+
+
 @dataclass(frozen=True)
 class Saying:
     """Says figures in a language.
@@ -60,6 +65,16 @@ class Saying:
         text = plain_number(shown)
         one = f"unit_one.{unit}"
         return self.say(one if text == "1" and one in self.say else f"unit.{unit}", value=text)
+
+    def rough(self, value: float, unit: str) -> str:
+        """As a sentence for a reader says it: no more digits than an installation can be set to."""
+        if unit in ("px", "quality"):
+            value = round(value)
+        elif unit == "share":
+            value = round(value, 2)
+        elif unit in ("stops", "intervals"):
+            value = round(value, 1)
+        return self.number(value, unit)
 
     def value(self, figure: Figure) -> str:
         """With unit and bound; of a figure without value, why there is none."""
@@ -93,11 +108,10 @@ class Saying:
         return name
 
     def traced(self, figure: Figure) -> str:
-        """HTML: the value, its interval and the metric it follows from."""
+        """HTML: the value, which leads to its row in the table of all numbers, and its interval."""
         interval = self.interval(figure)
         value = escape(self.value(figure))
-        return (
-            (f'<span class="quiet">{value}</span>' if figure.value is None else f"<b>{value}</b>")
-            + (f' <span class="interval">({escape(interval)})</span>' if interval else "")
-            + (f" <code>{escape(figure.metric)}</code>" if figure.metric else "")
+        shown = f'<span class="quiet">{value}</span>' if figure.value is None else f"<b>{value}</b>"
+        return f'<a class="number" href="#{number_id(figure.name)}">{shown}</a>' + (
+            f' <span class="interval">({escape(interval)})</span>' if interval else ""
         )

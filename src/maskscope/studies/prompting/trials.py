@@ -82,6 +82,8 @@ class TrialGrid:
             raise SettingError(f"a prompt every {bad[0]} frames means nothing", "give 1 or more")
         if not self.seeds:
             raise SettingError("no seed is named", "for example --seeds 0")
+        if bad := [seed for seed in self.seeds if seed < 0]:
+            raise SettingError(f"there is no seed {bad[0]}", "give whole numbers from 0")
 
     def of(self, axis: Axis, frames: int) -> tuple[Trial, ...]:
         """The trials of an axis for a clip of so many frames; intervals that are longer than it are left out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -17,6 +18,7 @@ from maskscope.errors import PromptError, VideoError
 from maskscope.evaluate.region import frame_region_similarity
 from maskscope.model import SAM2
 from maskscope.picture.frame import frame_measures
+from maskscope.readiness.rules import BACKGROUND_AREA, BACKGROUND_BORDER
 from maskscope.studies.looked_at import LookedAt
 from maskscope.studies.own_masks import SelfLabelled, labels_of, way_back
 from maskscope.studies.readiness.passes import PassResult, Seen, View
@@ -26,6 +28,8 @@ from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.session import SessionOptions
 from maskscope.tracking.tracker import Tracker
 from maskscope.transforms.base import ClipFrame, SourceClip
+
+log = logging.getLogger(__name__)
 
 MEASURED_FRAMES: Final = 24
 """Of the clip, on which every measure of the picture is taken."""
@@ -157,6 +161,12 @@ def _check_prompt(run: CleanRun, frame: ClipFrame, labels: NDArray[np.uint8], sc
     there = labels > 0
     border = np.concatenate((there[0], there[-1], there[:, 0], there[:, -1]))
     run.prompt_area, run.prompt_border = float(there.mean()), float(border.mean())
+    if run.prompt_area > BACKGROUND_AREA or run.prompt_border > BACKGROUND_BORDER or run.prompt_score < 0:
+        log.warning(
+            "what was marked looks like background (%.0f %% of the frame, %.0f %% of its border, object score %.1f): "
+            "better stop and mark the object with a box or a mask",
+            100 * run.prompt_area, 100 * run.prompt_border, run.prompt_score,
+        )  # fmt: skip
 
 
 @dataclass

@@ -29,7 +29,11 @@ KINDS: Final[tuple[Kind, ...]] = ("cover", "foreign")
 LOST_RUN: Final = 3
 """So many seen frames in a row without the object are a loss; one or two are a slip."""
 
+SHOWN_SHARE: Final = 0.5
+"""Of its usual area: a lost object is given again when so much of it is seen; a sliver is no prompt."""
+
 LOSS_SHARE: Final = 0.05
+_AREAS: Final = 12
 _COVER_MARGIN: Final = 0.2  # of the object's sides
 
 
@@ -104,18 +108,25 @@ class EnduranceWork:
     # -- without a new prompt -----------------------------------------------------------------------------------------
 
     def _play(self, policy: str, done: Callable[[], None]) -> PassResult:
-        """Play the clip forth and back; an object that is lost is given again, as an operator would."""
+        """Play the clip forth and back; an object that is lost is given again once it shows, as an operator would."""
         source, objects = self.clean.source, self.clean.objects
         order = there_and_back(source.num_frames, self.budget.played(source.num_frames))
         tracker = Tracker(self.model, policy, SessionOptions())
         view = View(objects, (1, 1))
         began, missed = dict.fromkeys(objects, 0), dict.fromkeys(objects, 0)
         waiting: set[int] = set()
+        usual = self._usual_areas()
         episodes: list[tuple[int, bool, int]] = []
         seen: list[Seen] = []
         for t, index in enumerate(order):
             frame = source.at(index)
-            given = list(self.prompts) if t == 0 else mask_prompts(self.model, frame, sorted(waiting))
+            given = (
+                list(self.prompts)
+                if t == 0
+                else mask_prompts(
+                    self.model, frame, [i for i in sorted(waiting) if _area(frame, i) >= SHOWN_SHARE * usual[i]]
+                )
+            )
             rows = view.rows(t, index, frame, tracker.step(frame.image_hwc, given))
             for prompt in given:
                 began[prompt.object_id], missed[prompt.object_id] = t, 0
@@ -134,6 +145,13 @@ class EnduranceWork:
         end = len(order) - 1
         episodes += [(end - began[i], False, began[i]) for i in objects if i not in waiting and began[i] < end]
         return PassResult(tuple(seen), {}, len(order), {"episodes": [list(each) for each in episodes]})
+
+    def _usual_areas(self) -> dict[int, float]:
+        """Median area of each object over some frames that show it, px."""
+        source = self.clean.source
+        frames = [source.at(int(t)) for t in np.linspace(0, source.num_frames - 1, _AREAS).round()]
+        seen = {i: [area for frame in frames if (area := _area(frame, i))] for i in self.clean.objects}
+        return {i: float(np.median(areas)) if areas else 0.0 for i, areas in seen.items()}
 
     # -- occlusion ----------------------------------------------------------------------------------------------------
 
@@ -226,6 +244,10 @@ class EnduranceWork:
             frame = source.at(order[t])
             boxes |= {number: box for number in self.clean.objects if (box := _box(frame.amodal_hw == number))}
             yield _covered(frame, list(boxes.values()), texture, self.clean.objects)
+
+
+def _area(frame: ClipFrame, number: int) -> int:
+    return int(np.count_nonzero(frame.visible_hw == number))
 
 
 def _covered(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final, Literal
 
 import numpy as np
 
 from maskscope.readiness.conditions import AXES
-from maskscope.readiness.result import Figure, PictureMeasure, Place, Sweep
+from maskscope.readiness.result import Figure, PictureMeasure, Place, ReadinessResult, Sweep
 from maskscope.studies.readiness.clean import CleanRun, lookalike_margin
 from maskscope.studies.readiness.sweeps import Level
 
@@ -47,8 +47,16 @@ class _End:
     figure: Figure
 
 
-def picture_measures(clean: CleanRun, sweeps: Sequence[tuple[Sweep, tuple[Level, ...]]]) -> tuple[PictureMeasure, ...]:
-    """Every measure of the clip, with its range."""
+def picture_measures(
+    clean: CleanRun, sweeps: Sequence[tuple[Sweep, tuple[Level, ...]]], reference: ReadinessResult | None = None
+) -> tuple[PictureMeasure, ...]:
+    """Every measure of the clip, with its range.
+
+    Args:
+        clean: the clip as it is.
+        sweeps: of it, with their levels.
+        reference: an earlier run whose ranges are taken where it has some, instead of this clip's own.
+    """
     drawn = [
         *(_sampled(clean, f"{name}.{place}") for name in _OVER_FRAMES for place in ("object", "background")),
         *(_of_course(clean, f"flicker.{place}") for place in ("object", "background")),
@@ -58,7 +66,27 @@ def picture_measures(clean: CleanRun, sweeps: Sequence[tuple[Sweep, tuple[Level,
         *_events(clean),
         _lookalike(clean),
     ]
-    return tuple(_with_range(each, sweeps) for each in drawn)
+    found = tuple(_with_range(each, sweeps) for each in drawn)
+    return found if reference is None else held_to(found, reference)
+
+
+def held_to(measures: Sequence[PictureMeasure], reference: ReadinessResult) -> tuple[PictureMeasure, ...]:
+    """Measures with the ranges that the sweeps of an earlier run found.
+
+    A clip lies in its own ranges by construction. In those of a good day it may not.
+    """
+    known = {each.figure.name: each for each in reference.picture if each.safe_low or each.safe_high}
+    return tuple(_held(each, known.get(each.figure.name), reference.clip.name) for each in measures)
+
+
+def _held(measure: PictureMeasure, earlier: PictureMeasure | None, name: str) -> PictureMeasure:
+    value = measure.figure.value
+    if earlier is None or value is None:
+        return measure
+    low, high = earlier.safe_low, earlier.safe_high
+    inside = not (low and low.value is not None and value < low.value)
+    inside &= not (high and high.value is not None and value > high.value)
+    return replace(measure, safe_low=low, safe_high=high, axis=earlier.axis, inside=inside, reference=name)
 
 
 def _with_range(measure: PictureMeasure, sweeps: Sequence[tuple[Sweep, tuple[Level, ...]]]) -> PictureMeasure:

@@ -8,7 +8,8 @@
     lookalike.own, .other cosines with the object's first look: its own, and the best elsewhere
     episode               frames that a track lasted without a new prompt, state "lost" or "followed"
     occlusion_found       frames of occlusion, state "found" or "lost"; the frame is the one it began on
-    figure.NAME           what the result says; `.low` and `.high` are the ends of its interval
+    figure.NAME           what the result says
+    interval.low.NAME, interval.high.NAME   ends of that figure's interval
 
 `transform` is readiness/AXIS:LEVEL for sweeps, readiness/play, readiness/cover:FRAME and readiness/foreign:FRAME.
 """
@@ -73,7 +74,7 @@ def rows_of_figures(result: ReadinessResult, record: MakeRecord) -> Iterator[Rec
         yield record(metric=f"figure.{name}", **said)
         for end, value in (("low", figure.low), ("high", figure.high)):
             if value is not None:
-                yield record(metric=f"figure.{name}.{end}", value=value)
+                yield record(metric=f"interval.{end}.{name}", value=value)
 
 
 def _transform(condition: str) -> str:

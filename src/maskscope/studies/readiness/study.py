@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +30,7 @@ from maskscope.readiness.result import (
 )
 from maskscope.readiness.rules import SHORT_SECONDS, plan, verdict
 from maskscope.records import Record
+from maskscope.report.readiness import write_readiness_page
 from maskscope.studies.folder_lock import folder_lock
 from maskscope.studies.looked_at import LookedAt, check_objects
 from maskscope.studies.observe import ObserveOptions, Progress, load, maker
@@ -55,10 +55,12 @@ POLICIES: Final = {STOCK: "stock", "composite": "composite"}
 LEAST_FRAMES: Final = 24
 """Below it nothing can be concluded: two blocks of frames, and hardly one occlusion."""
 
+PASSES_VERSION: Final = 2
+"""Of what a pass does; passes of another number are made anew."""
+
 ENOUGH_SECONDS: Final = 10.0
 USUAL_FPS: Final = 25.0
 _SMALL_WIDTH_PX: Final = 160
-_PAGE_MODULE: Final = "maskscope.report.readiness"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class ReadinessOptions:
         costs: see `maskscope.readiness.cost.cost_inputs`.
         lang: of the page, one of `maskscope.readiness.result.LANGUAGES`.
         budget: how much may be tried.
+        reference: an earlier run of the same camera on a good day, whose ranges the picture is held to; without one
+            the clip's own sweeps give them.
     """
 
     observe: ObserveOptions = field(default_factory=ObserveOptions)
@@ -78,6 +82,7 @@ class ReadinessOptions:
     costs: CostInputs = field(default_factory=cost_inputs)
     lang: str = "en"
     budget: Budget = STANDARD
+    reference: ReadinessResult | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.keep < 1:
@@ -220,7 +225,8 @@ class _Work:
     def _result(
         self, clean: CleanRun, swept: Sequence[tuple[Sweep, tuple[Level, ...]]], endurance: tuple[Endurance, ...]
     ) -> ReadinessResult:
-        picture, sweeps = picture_measures(clean, swept), tuple(sweep for sweep, _ in swept)
+        sweeps = tuple(sweep for sweep, _ in swept)
+        picture = picture_measures(clean, swept, self.options.reference)
         cost = expected_cost(self._decisions(clean), self.options.costs, self.fps)
         self.notes += self._remarks(sweeps)
         result = ReadinessResult(
@@ -245,8 +251,6 @@ class _Work:
             "fps": self.fps,
         }
         advice = plan(result.figures(), settings)
-        if any(each.rule == "prompt_background" for each in advice):
-            log.warning("what was marked looks like background (see the report): mark the object with a box or a mask")
         return replace(result, plan=advice, verdict=verdict(advice))
 
     def _facts(self, clean: CleanRun) -> ClipFacts:
@@ -306,15 +310,10 @@ class _Work:
     def page(self, result: ReadinessResult) -> Path | None:
         """The page, where it can be made."""
         try:
-            write = import_module(_PAGE_MODULE).write_readiness_page
-            write(result, self.folder.page, self.options.lang)
-        except (ImportError, AttributeError) as error:
-            self.notes.append(f"no page: {error}")
-            return None
+            return write_readiness_page(result, self.folder.page, self.options.lang)
         except SettingError as error:
             self.notes.append(f"no page: {error}")
             return None
-        return self.folder.page
 
 
 def _decision(condition: str, seen: Seen) -> Decision:
@@ -337,6 +336,7 @@ def _request(clip: LookedAt, prompts: Sequence[Prompt], model: SAM2, options: Re
         "image_size": options.observe.image_size,
         "budget": asdict(options.budget),
         "policies": POLICIES,
+        "passes": PASSES_VERSION,
         "maskscope": __version__,
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,11 +17,12 @@ import pytest
 from made_up_readiness import made_up_readiness, too_short
 from maskscope.errors import SettingError
 from maskscope.readiness.result import AXES, LANGUAGES, MEASURES, UNITS, Advice, Figure
-from maskscope.readiness.rules import RULES, START_SHORT
+from maskscope.readiness.rules import NOT_YET, RULES, START_SHORT
 from maskscope.report.readiness import build_readiness_page, write_readiness_page
 from maskscope.report.readiness.decision import Decision
 from maskscope.report.readiness.saying import FIGURE_KEYS, Saying, plain_number
 from maskscope.report.readiness.wording import wording
+from maskscope.studies.readiness.ranges import held_to
 
 pytest.importorskip("plotly", reason="pages need plotly: pip install 'maskscope[report]'")
 
@@ -50,7 +52,7 @@ def test_everything_a_result_may_say_has_words(language: str) -> None:
     say = wording(language)
     for kind, names in {"unit": UNITS, "axis": AXES, "axis_title": AXES, "measure": MEASURES}.items():
         assert [name for name in names if f"{kind}.{name}" not in say] == []
-    assert [rule.id for rule in (*RULES, START_SHORT) if f"advice.{rule.id}" not in say] == []
+    assert [rule.id for rule in (*RULES, START_SHORT, *NOT_YET) if f"advice.{rule.id}" not in say] == []
     assert [key for key in FIGURE_KEYS.values() if f"figure.{key}" not in say] == []
 
 
@@ -66,7 +68,7 @@ def test_no_text_of_the_page_lies_outside_the_catalogue() -> None:
     names = {word for figure in result.figures().values() for word in re.findall(r"[A-Za-z]{4,}", figure.metric)}
     names |= {word for figure in result.figures().values() for word in re.findall(r"[A-Za-z]{4,}", figure.state)}
     known = {"conveyor", "compact", "stock", "composite", "maskscope", "readiness", "point", "JPEG", "JavaScript"}
-    assert words - names - known - {"records", "parquet"} == set()
+    assert words - names - known - {"records", "parquet", "watch", "reference"} == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -74,9 +76,10 @@ def test_every_number_is_on_the_page_with_its_metric(language: str) -> None:
     result = made_up_readiness()
     page, words = build_readiness_page(result, language), Saying(wording(language))
     ledger = page[page.index('<section id="ledger">') :]
-    rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>", ledger)
+    rows = re.findall(r'<tr id="(.*?)"><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>', ledger)
     assert len(rows) == len(result.figures())
-    for (label, value, _, metric), (name, figure) in zip(rows, result.figures().items(), strict=True):
+    assert set(re.findall(r'class="number" href="#(.*?)"', page)) <= {row[0] for row in rows}
+    for (_, label, value, _, metric), (name, figure) in zip(rows, result.figures().items(), strict=True):
         assert label != name, "every figure has a name in words"
         assert value == words.value(figure)
         assert metric == figure.metric
@@ -118,6 +121,27 @@ def test_a_result_without_anything_to_start_says_so() -> None:
     assert "A rule without wording of its own applies: new_rule." in page
 
 
+def test_a_clip_in_its_own_range_gets_no_verdict_and_one_outside_of_an_earlier_range_does() -> None:
+    result = made_up_readiness()
+    page = build_readiness_page(result, "en")
+    assert "so it lies inside by construction" in page
+    assert '<em class="inside">' not in page
+    held = held_to(result.picture, replace(result, clip=replace(result.clip, name="good day")))
+    worse = tuple(replace(e, inside=False) if e.figure.name == "blur.object" else e for e in held)
+    page = build_readiness_page(replace(result, picture=worse), "en")
+    assert "from an earlier run, on the clip good day" in page
+    assert page.count('<em class="outside">') == 1
+
+
+def test_the_range_is_shaded_in_every_panel() -> None:
+    page = build_readiness_page(made_up_readiness(), "en")
+    shapes = [
+        len(json.loads(each)["layout"].get("shapes", ())) for each in re.findall(r'data-for=".*?">(.*?)</script>', page)
+    ]
+    timed = [each for each in made_up_readiness().picture if each.axis and len(each.frames) > 1]
+    assert max(shapes) == len(timed) > 0
+
+
 def test_names_cannot_write_the_page() -> None:
     result = made_up_readiness()
     evil = "</script><script>alert(1)</script>"
@@ -143,7 +167,7 @@ def test_an_unknown_language_is_refused() -> None:
 def test_sentences_of_results_are_told_in_the_language() -> None:
     note = "The clip is 4.0 s long; from 10 s on limits can be told with narrower intervals."
     assert wording("en").told(note) == note
-    assert wording("ja").told(note).startswith("映像の長さは 4.0 秒です。10 秒以上")
+    assert wording("ja").told(note).startswith("映像の長さは4.0秒です。10秒以上")
     assert wording("ja").told("something new") == "something new"
 
 

@@ -144,6 +144,8 @@ def test_every_number_can_be_traced_to_a_record(runs: Runs) -> None:
     conditions = {row.transform for row in rows if row.metric == "j"}
     shown = {point.transform for sweep in runs.again.sweeps for point in sweep.points}
     assert shown <= conditions
+    metrics = [row.metric for row in rows if row.metric.startswith(("figure.", "interval."))]
+    assert len(metrics) == len(set(metrics)), "each number has one row"
     for advice in runs.again.plan:
         assert advice.cites
         assert set(advice.cites) <= set(figures)
