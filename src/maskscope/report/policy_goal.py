@@ -122,9 +122,9 @@ def goal_text(cells: Sequence[Cell], bootstrap: Bootstrap | None = None) -> str:
         "hidden and where 8 or more foreign frames are put in, to lose nothing on clips as they are beyond the "
         "interval, to be better both while the object is away and when it is back, and to keep "
         f"{LEAST_SPEED:.1f} of the speed. "
-        "*Yes* means that the whole interval says so, *in the mean* that only the mean does. On frames that do not show "
-        "the object nothing is the right answer and scores 1; so J&F holds absences and returns together, and both are "
-        "told apart below it.",
+        "*Yes* means that the whole interval says so, *in the mean* that only the mean does. On frames that do not "
+        "show the object nothing is the right answer and scores 1; so J&F holds absences and returns together, and "
+        "both are told apart below it.",
         "",
         f"| | aim | {CONTROL} | {OURS} | gain | met |",
         "|---|---|---|---|---|---|",
