@@ -14,6 +14,7 @@ from maskscope.errors import RecordError
 from maskscope.evaluate.robustness import BREAKING_RETENTION
 from maskscope.evaluate.statistics import Bootstrap
 from maskscope.records import read_facts
+from maskscope.report.policy_names import with_dir
 from maskscope.report.stress_figure import stress_figure
 from maskscope.report.stress_table import StressRow, stress_rows
 
@@ -129,7 +130,7 @@ def _setting(rows: Sequence[StressRow], facts: Mapping[str, Any]) -> str:
         "version": f"maskscope {facts.get('maskscope_version', '?')}",
     }
     lines = [f"| {name} | {str(value).replace('|', '/')} |" for name, value in said.items()]
-    command = " ".join(map(str, facts.get("command", ())))
+    command = with_dir(facts.get("command", ()))
     return "\n".join(["```", command, "```", "", "| | |", "|---|---|", *lines])
 
 

@@ -73,7 +73,7 @@ def test_tables(parts: dict[str, str]) -> None:
 
 
 def test_the_setting_is_said(parts: dict[str, str]) -> None:
-    assert "```\nmaskscope stress DAVIS\n```" in parts["setting"]
+    assert "```\nmaskscope stress DIR\n```" in parts["setting"]
     assert "| data | DAVIS: 10 clips, 12 objects |" in parts["setting"]
     assert "| occluders and foreign footage | drawn |" in parts["setting"]
     assert "| frames that count | all / frames |" in parts["setting"], "a cell of a table holds no bar"
