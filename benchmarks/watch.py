@@ -2,8 +2,11 @@
 
     python benchmarks/watch.py                  # 5,000 frames of the compact model
     python benchmarks/watch.py --frames 1000    # a quick look
+    python benchmarks/watch.py --frames 30000 --height 96 --image-size 64x96 --json FILE   # 20 minutes of a camera
 
-Resident memory is printed at 500 frames and at the end. Exit code 1: it grew by more than 20 MB in between.
+What can grow with time is kept by the frame, not by the pixel, so that many small frames stand for hours of large ones.
+Resident memory is printed at 500 frames, at nine more moments and at the end; objects that are alive are counted
+there, too. Exit code 1: it grew by more than 20 MB in between.
 """
 
 from __future__ import annotations
@@ -13,9 +16,12 @@ import gc
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from _table import write_record
+from maskscope.cli.options import parse_size
 from maskscope.data.source import Frame, VideoSource
 from maskscope.data.synthetic.plant import PlantConfig, iter_plant
 from maskscope.errors import MaskscopeError
@@ -26,8 +32,19 @@ from maskscope.tracking.prompts import Prompt
 
 FIRST_MARK: Final = 500
 LIMIT_MB: Final = 20.0
+MARKS: Final = 10
 _HEIGHT_PX: Final = 144
 _KEPT: Final = 50  # frames that are drawn once and shown forth and back, so that drawing costs no time
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the process held after so many frames."""
+
+    frame: int
+    resident_mb: float
+    objects_alive: int
+    frames_per_s: float
 
 
 class Endless(VideoSource):
@@ -35,8 +52,8 @@ class Endless(VideoSource):
 
     name, fps = "made-up stream", 25.0
 
-    def __init__(self) -> None:
-        config = PlantConfig(scene="conveyor", num_frames=_KEPT, height_px=_HEIGHT_PX)
+    def __init__(self, height_px: int = _HEIGHT_PX) -> None:
+        config = PlantConfig(scene="conveyor", num_frames=_KEPT, height_px=height_px)
         drawn = list(iter_plant(config))
         self.height, self.width = config.height_px, config.width_px
         self.first_mask = drawn[0].visible == 1
@@ -67,27 +84,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=5000, metavar="N", help=f"more than {FIRST_MARK} (5000)")
     parser.add_argument("--model", default="compact", metavar="NAME", help="(compact)")
+    parser.add_argument("--height", type=int, default=_HEIGHT_PX, metavar="PX", help=f"of a frame ({_HEIGHT_PX})")
+    parser.add_argument("--image-size", metavar="HxW", help="of the model's input (as trained)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as a record")
     given = parser.parse_args(arguments)
     if given.frames <= FIRST_MARK:
         parser.error(f"--frames {given.frames} leaves nothing after frame {FIRST_MARK}")
-    stream = Endless()
-    held: dict[int, float] = {}
+    stream = Endless(given.height)
+    step = (given.frames - FIRST_MARK) / MARKS
+    marks = {FIRST_MARK + round(k * step) for k in range(MARKS + 1)}
+    held: list[Mark] = []
     begin = time.perf_counter()
 
     def weigh(line: Mapping[str, Any]) -> None:
-        if line["type"] == "frame" and line["frame"] + 1 in (FIRST_MARK, given.frames):
-            held[line["frame"] + 1] = resident_mb()
-            rate = (line["frame"] + 1) / (time.perf_counter() - begin)
-            print(f"frame {line['frame'] + 1:6d}: {held[line['frame'] + 1]:7.1f} MB resident, {rate:.1f} frames/s")
+        if line["type"] == "frame" and line["frame"] + 1 in marks:
+            number = line["frame"] + 1
+            rate = number / (time.perf_counter() - begin)
+            mark = Mark(number, round(resident_mb(), 1), len(gc.get_objects()), round(rate, 2))
+            held.append(mark)
+            print(
+                f"frame {number:6d}: {mark.resident_mb:7.1f} MB resident, {mark.objects_alive} objects, "
+                f"{rate:.1f} frames/s",
+                flush=True,
+            )
 
     options = WatchOptions(keep_going=True, max_frames=given.frames)
     limit = WatchLimit(signal="luma.object", low=0.0, high=None, source="given")
     try:
-        model = load_model(given.model, device="cpu")
+        model = load_model(given.model, device="cpu", image_size=parse_size(given.image_size))
         watch_stream(stream, [Prompt(1, mask=stream.first_mask)], [limit], options, model=model, write=weigh)
     except MaskscopeError as error:
         parser.exit(2, f"error: {error}\n")
-    grown = held[given.frames] - held[FIRST_MARK]
+    grown = held[-1].resident_mb - held[0].resident_mb
+    if given.json:
+        facts = {"model": Path(given.model).name, "frame_px": [stream.height, stream.width], "input": given.image_size}
+        write_record(given.json, "watch", "memory of a monitor", {"marks": held}, **facts)
     print(f"grown by {grown:.1f} MB between frames {FIRST_MARK} and {given.frames}")
     return int(grown > LIMIT_MB)
 

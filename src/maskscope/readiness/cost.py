@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from maskscope.errors import SettingError
 from maskscope.readiness.blocks import BLOCK_FRAMES, block_draws, ends
+from maskscope.readiness.labelling import bundled_study, labelling_time
 from maskscope.readiness.result import Cost, CostInputs, CostPoint, Figure
 
 FOUND_IOU: Final = 0.1
@@ -89,7 +90,7 @@ def expected_cost(decisions: Iterable[Decision], inputs: CostInputs, fps: float,
         fps: frames a second of the clip.
         seed: of the draws.
     """
-    several = list(decisions)
+    several, study = list(decisions), bundled_study()
     counts = _counts(several)  # (blocks, 2 + 2k)
     k = len(THRESHOLDS)
     total = counts.sum(0)
@@ -140,9 +141,8 @@ def expected_cost(decisions: Iterable[Decision], inputs: CostInputs, fps: float,
             "review", "minutes/h", minutes * float(miss[0, best] + alarm[0, best]),
             minutes * (drawn_miss[:, best] + drawn_alarm[:, best]), state,
         ),
-        labelling=Figure(
-            name="cost.labelling", value=None, unit="seconds", state="labelling was not measured on this clip"
-        ),
+        labelling=labelling_time(study),
+        labelling_study=study,
         visible_frames=visible,
         absent_frames=absent,
         independent_looks=looks,

@@ -55,6 +55,7 @@ MEASURES: Final = (
 STATES: Final = (
     "no true masks were given", "true masks were given", "the way back met no object", "no frame shows the object",
     "no frame is without the object", "labelling was not measured on this clip",
+    "labels did not help in the labelling study",
     "nothing harder than the present level can be tried", "too few pixels, or no contrast",
     "the object is not seen beside anything else", "no moment shows the object long enough to hide it",
 )  # fmt: skip
@@ -328,6 +329,24 @@ class CostPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabellingStudy:
+    """What labels were worth on other clips.
+
+    Attributes:
+        labels: of the number that helped most, of those tried; 0 where none helped.
+        clips: that it was tried on.
+        before, after: mean J&F without labels and with them, 0..1.
+        command: that made it.
+    """
+
+    labels: int
+    clips: int
+    before: float
+    after: float
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """Expected cost against the object-score threshold, over the clip and its occluded variants.
 
@@ -340,7 +359,8 @@ class Cost:
         misses: per thousand objects, at the best threshold.
         false_alarms: per hour, likewise.
         review: minutes per hour, likewise.
-        labelling: minutes to label what an adaptation needs; no value where that is not known.
+        labelling: seconds of a person to label what an adaptation needs; no value where that is not known.
+        labelling_study: that it comes from; None where there is none.
         visible_frames, absent_frames: decisions it rests on.
         independent_looks: blocks of frames that can be taken for independent.
         least_miss_share: that could have been told from zero with so many looks (3 / looks, the rule of three).
@@ -363,6 +383,7 @@ class Cost:
     least_miss_share: Figure
     seconds_for_certainty: Figure
     sure: bool
+    labelling_study: LabellingStudy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,7 +174,11 @@ class Decision:
             f'<div class="tile"><span>{escape(self.say(f"cost.{name}"))}</span>{self.words.traced(figure)}</div>'
             for name, figure in tiles.items()
         )
-        sure = "".join(f'<p class="quiet">{escape(text)}</p>' for text in (self._inputs(cost), self._sure(cost)))
+        sure = "".join(
+            f'<p class="quiet">{escape(text)}</p>'
+            for text in (self._inputs(cost), self._sure(cost), self._labelling(cost))
+            if text
+        )
         return self._section("cost", f'<div class="tiles">{shown}</div>{sure}')
 
     def _inputs(self, cost: Cost) -> str:
@@ -190,6 +194,13 @@ class Decision:
             review_seconds=self.words.number(inputs.review_seconds, "seconds"),
             given=given,
         )
+
+    def _labelling(self, cost: Cost) -> str:
+        study = cost.labelling_study
+        if study is None or not study.labels:
+            return ""
+        before, after = (self.words.number(each, "share") for each in (study.before, study.after))
+        return self.say("cost.labelling_study", labels=study.labels, clips=study.clips, before=before, after=after)
 
     def _sure(self, cost: Cost) -> str:
         counts = {"looks": cost.independent_looks, "visible": cost.visible_frames, "absent": cost.absent_frames}
