@@ -15,7 +15,7 @@ from maskscope.remedies import REMEDIES
 from maskscope.report.page.names import LOST, OUTCOME_WORDS, percent, sentence
 from maskscope.report.page.rows import of_frames
 from maskscope.report.page.section import Evidence
-from maskscope.report.page.verdict import Finding
+from maskscope.report.page.verdict import Finding, fails_as_filmed
 
 _COLOURS: Final = {
     "hit": "#7fb77e",
@@ -27,11 +27,13 @@ _COLOURS: Final = {
 _WORST_FIRST: Final = ("hallucination", "miss", "drift", "hit", "absence")
 _MOST_PIECES: Final = 400
 _BADGES: Final = {"holds": "holds", "weakens": "weakens", "breaks": "breaks", "unknown": "not scored"}
+_AGAINST_A_FAILURE: Final = {"holds": "no worse", "weakens": "worse", "breaks": "much worse", "unknown": "not scored"}
 
 
 def ledger(evidence: Evidence, findings: Sequence[Finding]) -> str:
     """A row for each condition: name and verdict, a bar with its interval, the frames in colours, what to change."""
-    rows = "".join(_row(evidence, each) for each in findings)
+    failed = fails_as_filmed(findings)
+    rows = "".join(_row(evidence, each, failed and not each.condition.is_clean) for each in findings)
     single = len(evidence.diagnosis.clips) == 1
     used = {row.state for row in evidence.rows.of("outcome")} & set(_COLOURS) if single else set()
     keys = "".join(
@@ -56,24 +58,30 @@ def _title(findings: Sequence[Finding]) -> str:
     holding = sum(each.level == "holds" for each in disturbed)
     if not disturbed:
         return "Only the clip as filmed was looked at"
+    if fails_as_filmed(findings):
+        return f"It fails as filmed; {holding} of {len(disturbed)} conditions make it no worse"
     if holding == len(disturbed):
         return f"All {holding} conditions hold" if holding > 1 else "The one condition holds"
     breaking = sum(each.level == "breaks" for each in disturbed)
     return f"{holding} of {len(disturbed)} conditions hold, {breaking} {'breaks' if breaking == 1 else 'break'}"
 
 
-def _row(evidence: Evidence, finding: Finding) -> str:
+def _row(evidence: Evidence, finding: Finding, after_a_failure: bool) -> str:
     kept = finding.score if finding.condition.is_clean else finding.retention
     figures = "" if kept is None else percent(kept.estimate)
+    level, badge, change = finding.level, _BADGES[finding.level], _change(finding)
+    if after_a_failure:
+        badge = _AGAINST_A_FAILURE[finding.level]
+        if level == "holds":  # as bad as before is nothing to be green about
+            level, change = "unknown", change if finding.blamed else "As it is as filmed"
     bar = ""
     if kept is not None:
         value, low, high = (min(max(100 * v, 0), 100) for v in (kept.estimate, kept.low, kept.high))
         bar = (
-            f'<div class="bar {finding.level}" role="img" aria-label="{figures}, {kept.low:.2f} to {kept.high:.2f}">'
+            f'<div class="bar {level}" role="img" aria-label="{figures}, {kept.low:.2f} to {kept.high:.2f}">'
             f'<b style="width:{value:.1f}%"></b><u style="left:{low:.1f}%;width:{max(high - low, 0.3):.1f}%"></u>'
             f'<s style="left:{100 * BREAKING_RETENTION:.0f}%"></s></div>'
         )
-    level, badge, change = finding.level, _BADGES[finding.level], _change(finding)
     if finding.condition.is_clean and evidence.diagnosis.facts.truth != "annotated":  # compared with itself: no finding
         level, badge, bar, figures, change = "unknown", "the yardstick", "", "", "What the others are compared with"
     return (

@@ -23,6 +23,16 @@ HOLDING_RETENTION: Final = 0.95
 
 FALSE_ALARM: Final = "false alarm"
 
+FEW: Final = 0.1
+"""Share of the lost frames; a stage that is named for fewer is no reason to change anything."""
+
+_RELATIVE: Final = {
+    "holds": "It is no worse than as filmed under {}.",
+    "weakens": "It gets worse under {}.",
+    "breaks": "It gets much worse under {}.",
+}
+"""What is said of conditions where the clip as filmed is not followed: nothing holds that does not hold before."""
+
 _OF_BLAME: Final = ("blame_confidence", "blame_reason")
 
 Level = Literal["holds", "weakens", "breaks", "unknown"]
@@ -66,7 +76,7 @@ class Finding:
         retention: share of the clean score that is left; None of the clean clip.
         lost: share of frames on which the object is lost.
         losses: one after the other.
-        blamed: the stage that most lost frames are blamed on; None where none is determined.
+        blamed: the stage that most lost frames are blamed on; None where none is determined, or for few of them.
     """
 
     condition: Condition
@@ -128,6 +138,7 @@ def _finding(
     for loss in losses:
         if loss.stage is not None:
             weight[loss.stage] += loss.frames
+    lost = sum(loss.frames for loss in losses)
     level: Level = "unknown"
     if kept is not None:
         more = len(losses) > (0 if condition.is_clean else clean_losses)
@@ -140,8 +151,13 @@ def _finding(
         retention=retention,
         lost=share_of(of_frames(rows.at("outcome", condition, None)), LOST),
         losses=losses,
-        blamed=weight.most_common(1)[0][0] if weight else None,
+        blamed=weight.most_common(1)[0][0] if weight and sum(weight.values()) >= FEW * lost else None,
     )
+
+
+def fails_as_filmed(findings: Sequence[Finding]) -> bool:
+    """Whether the clip breaks without any transformation, so that a condition can at best make it no worse."""
+    return any(each.condition.is_clean and each.level == "breaks" for each in findings)
 
 
 def paragraph(evidence: Evidence, findings: Sequence[Finding]) -> list[str]:
@@ -157,11 +173,15 @@ def paragraph(evidence: Evidence, findings: Sequence[Finding]) -> list[str]:
     annotated = facts.truth == "annotated"
     said = [_of_clean(clean, where)] if annotated and clean is not None and clean.score is not None else []
     groups = {level: [each for each in disturbed if each.level == level] for level in ("holds", "weakens", "breaks")}
-    phrases = {
-        "holds": "Tracking holds under {}.",
-        "weakens": "It weakens under {}." if groups["holds"] else "Tracking weakens under {}.",
-        "breaks": "It breaks under {}." if groups["holds"] or groups["weakens"] else "Tracking breaks under {}.",
-    }
+    phrases = (
+        _RELATIVE
+        if fails_as_filmed(findings)
+        else {
+            "holds": "Tracking holds under {}.",
+            "weakens": "It weakens under {}." if groups["holds"] else "Tracking weakens under {}.",
+            "breaks": "It breaks under {}." if groups["holds"] or groups["weakens"] else "Tracking breaks under {}.",
+        }
+    )
     said += [
         phrases[level].format(listed([_with_share(each, level, not i) for i, each in enumerate(_worst_first(group))]))
         for level, group in groups.items()
@@ -210,18 +230,24 @@ def advice(findings: Sequence[Finding], looked_into: bool = True) -> str:
         return (
             f"Which stage loses the object is not determined for {count(len(losses), 'loss')} "
             f"({count(total, 'frame')}): the evidence below does not single one out, so do not buy anything on it."
-            f"{_alarms(losses)}"
+            f"{_alarms(losses)}{_as_filmed(losses)}"
+        )
+    traced = sum(weight.values())
+    if traced < FEW * total:
+        return (
+            f"A stage is named for {traced} of {total} lost frames only, too few to act on."
+            f"{_alarms(losses)}{_as_filmed(losses)}"
         )
     stage, frames = weight.most_common(1)[0]
     blamed = [loss for loss in losses if loss.stage == stage]
     sure = [loss.confidence for loss in blamed if loss.confidence is not None]
     confidence = f", with a confidence of {percent(sum(sure) / len(sure))}" if sure else ""
-    remedy, traced = REMEDIES[stage], sum(weight.values())
+    remedy = REMEDIES[stage]
     of = f"{SHORT_NAMES[stage]}{confidence}"
     under = listed([str(each) for each in dict.fromkeys(loss.condition for loss in blamed)])
     part = f"{f'All {total}' if frames == total else f'{frames} of {total}'} lost frames (under {under}) are"
     rest = f" For the other {total - traced}{', most of them,' if 2 * traced < total else ''} no stage can be named."
-    rest = rest + _alarms(losses) if traced < total else ""
+    rest = rest + _alarms(losses) + _as_filmed(losses) if traced < total else ""
     if remedy.by_policy and (compared := advised(dict.fromkeys(loss.condition for loss in blamed))):
         rest += f" {compared}"
     return f"Change first: {remedy.change}. {part} lost {remedy.where} (stage: {of}), and {remedy.because}.{rest}"
@@ -233,7 +259,20 @@ def _alarms(losses: Sequence[Loss]) -> str:
     if not frames:
         return ""
     are = "is a false alarm" if frames == 1 else "are false alarms"
-    return f" {frames} of them {are}: a mask is shown while the object is out of the picture or hidden."
+    return (
+        f" Of those without a stage, {frames} {are}: a mask is shown while the object is out of the picture or hidden."
+    )
+
+
+def _as_filmed(losses: Sequence[Loss]) -> str:
+    """What to do where there is no better run to compare with."""
+    frames = sum(loss.frames for loss in losses if loss.condition.is_clean)
+    if not frames:
+        return ""
+    return (
+        f" As filmed {count(frames, 'frame')} are lost already, and no better run tells why: first mark the object "
+        "otherwise (another frame, more clicks), or try another memory policy on the clip as filmed."
+    ).replace("1 frame are", "1 frame is")
 
 
 def _of_clean(clean: Finding, where: str) -> str:

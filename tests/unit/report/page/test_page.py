@@ -147,13 +147,37 @@ def test_false_alarms_are_told_from_losses(tmp_path: Path) -> None:
     for frame, frames, kind, stage in ((0, 10, "lost", "image_embedding"), (20, 7, "false alarm", "not determined")):
         rows.append(row(metric="loss", frame=frame, state=kind, value=float(frames)))
         rows.append(row(metric="blame", frame=frame, state=stage))
-    said = " For the other 7 no stage can be named. 7 of them are false alarms: a mask is shown while the object"
+    said = " For the other 7 no stage can be named. Of those without a stage, 7 are false alarms: a mask is shown while"
     for known in (True, False):
         kept = [each for each in rows if known or not (each.frame == 0 and each.metric in ("loss", "blame"))]
         write_records(kept, tmp_path / "records.parquet")
         evidence = Evidence(open_diagnosis(tmp_path))
         change = paragraph(evidence, findings_of(evidence))[-1]
-        assert (said if known else " 7 of them are false alarms") in change
+        assert (said if known else " Of those without a stage, 7 are false alarms") in change
+
+
+def test_where_the_clip_fails_as_filmed_nothing_holds_and_little_evidence_changes_nothing(tmp_path: Path) -> None:
+    def row(family: str = "", **more: Any) -> Record:
+        return Record(run="r", clip="a", object=1, family=family, severity=3 if family else 0, **more)
+
+    rows = []
+    for family, good, stage in (("", 30, "not determined"), ("speed", 30, "not determined"), ("fog", 8, None)):
+        rows += [row(family, metric="j", frame=t, value=0.9 if t < good else 0.05) for t in range(60)]
+        rows.append(row(family, metric="loss", frame=good, state="lost", value=float(60 - good)))
+        rows.append(row(family, metric="blame", frame=good, state=stage or "not determined"))
+    rows += [row("fog", metric="loss", frame=2, state="lost", value=2.0)]
+    rows += [row("fog", metric="blame", frame=2, state="memory_features")]
+    write_records(rows, tmp_path / "records.parquet", Facts(truth="annotated").to_json())
+    evidence = Evidence(open_diagnosis(tmp_path))
+    findings = findings_of(evidence)
+    *said, change = paragraph(evidence, findings)
+    assert "holds" not in " ".join(said)
+    assert "It is no worse than as filmed under speed. It gets much worse under fog" in " ".join(said)
+    assert change.startswith("A stage is named for 2 of 114 lost frames only")
+    assert "As filmed 30 frames are lost already" in change
+    page = build_page(open_diagnosis(tmp_path))
+    assert "It fails as filmed; 1 of 2 conditions make it no worse" in page
+    assert '<em class="unknown">no worse</em>' in page
 
 
 def test_an_axis_of_ratios_has_more_than_one_to_read_it_by(evidence: Evidence) -> None:
