@@ -154,6 +154,10 @@ def test_bad_labels_are_one_line(dataset: Path, tmp_path: Path) -> None:
     add(4, 6)
     Image.new("L", (40, 30)).save(few / "Annotations" / "one" / "00003.png")
     assert "is 40x30, the first frame of one is 160x96" in run([few, "--out", out]).stderr
+    (few / "Annotations" / "one" / "00003.png").write_bytes((few / "Annotations" / "one" / "00002.png").read_bytes())
+    (few / "JPEGImages" / "one" / "00002.png").write_bytes(b"no picture")
+    assert "cannot read" in run([few, "--out", out]).stderr
+    assert not (tmp_path / "out.safetensors.training").exists()
     out.write_bytes(b"kept")
     assert "exists already" in run([dataset, "--out", out]).stderr
     assert out.read_bytes() == b"kept"

@@ -17,7 +17,7 @@ from typing import Final
 
 from maskscope.data.dataset import AnnotatedSequence
 from maskscope.data.output import new_file, writing
-from maskscope.errors import DatasetError, SettingError
+from maskscope.errors import MaskscopeError, SettingError
 from maskscope.evaluate.statistics import Interval
 from maskscope.model.checkpoints import load_model, locate, read_checkpoint, save_checkpoint
 from maskscope.model.precision import preferred_dtype
@@ -182,7 +182,7 @@ def fine_tune(
             original = _in_use(model)
             about = {"data": digest(corpus)}
             trainer = Trainer(prepared(model, recipe), recipe, clips, work, about=about, watch=watch, stop=stop)
-        except (DatasetError, SettingError):
+        except MaskscopeError:
             if not (work / STATE_NAME).is_file():
                 shutil.rmtree(work, ignore_errors=True)
             raise

@@ -7,6 +7,7 @@ are few clips.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.session import SessionOptions
 from maskscope.tracking.tracker import Tracker
 from maskscope.training.user_data import LabelledClip
+
+log = logging.getLogger(__name__)
 
 FEWEST_FRAMES = 6
 """Labelled frames without which there is nothing to train on and hold out."""
@@ -63,7 +66,13 @@ def split(sequences: Sequence[AnnotatedSequence], names: Sequence[str] = (), see
     Raises:
         DatasetError: too few labels, no such clip, or nothing left to train on.
     """
-    clips = [clip for clip in (labelled(s, s.annotated_frames) for s in sequences) if clip.frames]
+    clips = []
+    for sequence in sequences:
+        clip = labelled(sequence, sequence.annotated_frames)
+        if clip.frames:
+            clips.append(clip)
+        elif sequence.annotated_frames:
+            log.warning("all masks of %s are empty; it is left out", sequence.name)
     total = sum(len(clip.frames) for clip in clips)
     if total < FEWEST_FRAMES:
         raise DatasetError(

@@ -41,8 +41,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        frames, masks, prompt = (part.to(device) for part in (self.frames_tbhwc, self.masks_tbhw, self.prompt))
-        return replace(self, frames_tbhwc=frames, masks_tbhw=masks, prompt=prompt)
+        frames, masks = self.frames_tbhwc.to(device), self.masks_tbhw.to(device)
+        return replace(self, frames_tbhwc=frames, masks_tbhw=masks, prompt=self.prompt.to(device))
 
     def images(self) -> Tensor:
         """(t, b, 3, H, W) float32 in channels-last order, normalised."""

@@ -41,6 +41,13 @@ def test_a_clip_begins_where_its_object_does() -> None:
     assert parts.held_out[0].frames == (2, 3, 4, 5, 6, 7)
 
 
+def test_a_clip_of_empty_masks_is_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    empty = MemorySequence("empty", 8, {t: np.zeros((48, 64), np.uint8) for t in range(4)})
+    parts = split([empty, moving("a"), MemorySequence("unlabelled", 8, {}), moving("b")])
+    assert {clip.name for clip in (*parts.training, *parts.held_out)} == {"a", "b"}
+    assert [record.getMessage() for record in caplog.records] == ["all masks of empty are empty; it is left out"]
+
+
 @pytest.mark.parametrize(
     ("clips", "names", "problem"),
     [
