@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -67,13 +68,16 @@ class Saying:
         return self.say(one if text == "1" and one in self.say else f"unit.{unit}", value=text)
 
     def rough(self, value: float, unit: str) -> str:
-        """As a sentence for a reader says it: no more digits than an installation can be set to."""
+        """As a sentence for a reader says it: no more digits than an installation can be set to.
+
+        What may grow up to a limit is rounded down: 5.99 stops may be lost, so 5.9 are said.
+        """
         if unit in ("px", "quality"):
             value = round(value)
         elif unit == "share":
-            value = round(value, 2)
+            value = math.floor(100 * value + 1e-6) / 100
         elif unit in ("stops", "intervals"):
-            value = round(value, 1)
+            value = math.floor(10 * value + 1e-6) / 10
         return self.number(value, unit)
 
     def value(self, figure: Figure) -> str:
