@@ -69,7 +69,6 @@ class Trainer:
         out: folder of log, checkpoint and weights; a checkpoint in it is resumed.
         about: what else a checkpoint must agree with to be resumed, such as a digest of the data.
         team: the processes that train together; each needs the same initial model.
-        correction_clicks: on each corrected frame, see `maskscope.training.batches.GroupBatches`.
         validate: scores of the averaged model, asked after each phase.
         watch: told of every step, in the process that leads.
         stop: asked after every step; True saves and ends the run.
@@ -89,16 +88,12 @@ class Trainer:
         *,
         about: Mapping[str, str] | None = None,
         team: Team | None = None,
-        correction_clicks: int = 0,
         validate: Callable[[SAM2], dict[str, float]] | None = None,
         watch: Callable[[StepReport], None] = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model, self.recipe, self.clips, self.out = model, recipe, clips, out
-        self.correction_clicks = correction_clicks
         self.identity: dict[str, Any] = {**to_plain(recipe), **(about or {})}
-        if correction_clicks:
-            self.identity["correction_clicks"] = correction_clicks
         self.team = team or Team()
         self.validate, self.watch, self.stop = validate, watch, stop
         for stretch in stretches(recipe):
@@ -186,7 +181,7 @@ class Trainer:
         mine = range(self.team.rank, groups, self.team.size)
         numbers = [step * groups + group for step in range(self.progress.step, stretch.end) for group in mine]
         weights = stretch.cycle.prompt_weights or self.recipe.prompt_weights
-        batches = GroupBatches(self.clips, stretch.phase, weights, self.correction_clicks)
+        batches = GroupBatches(self.clips, stretch.phase, weights, self.recipe.correction_clicks)
         loader = load_batches(batches, numbers, workers)
         parts: Numbered = []
         for number, batch in zip(numbers, loader, strict=True):

@@ -114,6 +114,7 @@ class Recipe:
         frozen_stages: first stages of the compact trunk that keep their ImageNet weights (with the stem).
         train_depthwise: also train the trunk's depth-wise kernels, which are slow on CPU.
         dropout: in memory attention.
+        correction_clicks: on each corrected frame of a clip that begins with a click or a box; SAM 2 has 7, 0 is none.
         initial: weights to start from instead of ImageNet's trunk alone; the matching start is left out then.
         matching_start: begin with memory attention as feature matching (see `maskscope.training.initialise`).
         checkpoint_minutes: between checkpoints; the one field that does not decide the weights.
@@ -132,6 +133,7 @@ class Recipe:
     frozen_stages: int = 2
     train_depthwise: bool = False
     dropout: float = 0.1
+    correction_clicks: int = 0
     initial: Path | None = None
     matching_start: bool = True
     checkpoint_minutes: float = 3.0

@@ -79,6 +79,8 @@ def check_recipe(recipe: Recipe) -> Recipe:
             )
     if not phases:
         raise SettingError("the recipe has no phases", "give at least one")
+    if recipe.correction_clicks < 0:
+        raise SettingError(f"correction_clicks is {recipe.correction_clicks}, expected 0 or more")
     return recipe
 
 

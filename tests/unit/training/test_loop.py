@@ -236,7 +236,8 @@ def test_corrections_resume_to_the_bit_and_are_part_of_the_run(
     def trainer(out: str, clicks: int) -> Trainer:
         torch.manual_seed(0)
         source = tiny_trainer(training_root, cache, tmp_path / "other").clips
-        return Trainer(tiny_training.SAM2(tiny_training.TINY), recipe, source, tmp_path / out, correction_clicks=clicks)
+        corrected = dataclasses.replace(recipe, correction_clicks=clicks)
+        return Trainer(tiny_training.SAM2(tiny_training.TINY), corrected, source, tmp_path / out)
 
     whole, halted, plain = trainer("whole", 2), trainer("halted", 2), trainer("plain", 0)
     halted.stop = lambda: halted.progress.step == 1
