@@ -99,9 +99,9 @@ CLAUSES: dict[str, tuple[type[StockPolicy], Callable[[Contract, str, Path], None
 
 
 @pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
+def _forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(registry, "_added", {})  # what others added stays theirs
     yield
-    registry._added.clear()
     Shares.asked.clear()
 
 

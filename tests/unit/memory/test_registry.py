@@ -25,11 +25,11 @@ CONFIG = MemoryConfig()
 
 
 @pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
+def _forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     registry._others.cache_clear()
+    monkeypatch.setattr(registry, "_added", {})  # what others added stays theirs
     yield
     registry._others.cache_clear()
-    registry._added.clear()
 
 
 class Point(EntryPoint):
