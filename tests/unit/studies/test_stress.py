@@ -144,6 +144,7 @@ class Pointing:
 
     def __init__(self) -> None:
         self.model = SimpleNamespace(config=replace(TINY, follow_aspect=False))
+        self.session = SimpleNamespace(tracks={})  # nothing is remembered
         self.given: dict[int, np.ndarray] = {}
         self.told: list[list[int]] = []
 
