@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from maskscope.errors import OutputError
 from maskscope.evaluate.protocol import SequenceScore, Statistics, summarise
+from maskscope.studies.told_command import told_command
 
 T = TypeVar("T")
 
@@ -136,8 +137,7 @@ def write_record(path: Path, benchmark: str, protocol: str, tables: Mapping[str,
 def command_line() -> str:
     """The command that runs now, paths outside this folder cut to their last part, for readers elsewhere."""
     script, *arguments = sys.argv
-    shortened = (Path(a).name if Path(a).is_absolute() or a.startswith("..") else a for a in arguments)
-    return shlex.join(["python", f"benchmarks/{Path(script).name}", *shortened])
+    return shlex.join(["python", f"benchmarks/{Path(script).name}", *told_command(arguments)])
 
 
 def versions() -> dict[str, str]:

@@ -38,6 +38,7 @@ from maskscope.studies.jobs import Executor, Here, Job, JobProgress, JobsSummary
 from maskscope.studies.kept_cells import read_cells, rows_across_clips
 from maskscope.studies.observe import DTYPES, ObserveOptions
 from maskscope.studies.stress_clip import DatasetSpec, ModelSpec
+from maskscope.studies.told_command import told_command
 from maskscope.transforms.chain import Recipe
 
 log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ def diagnose_dataset(
     facts: dict[str, Any] = {
         "format": FORMAT,
         "maskscope_version": __version__,
-        "command": [_name(word) for word in command],
+        "command": told_command(command),
         "request": request,
     }
     _write(folder / "diagnosis.json", facts)
@@ -330,15 +331,6 @@ def _earlier(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return model if isinstance(model, dict) else {}
-
-
-def _name(word: str) -> str:
-    """A word of a command, of a path that leads elsewhere its last part: records are for readers elsewhere."""
-    option, equals, value = word.partition("=")
-    if equals and option.startswith("-"):
-        return f"{option}={_name(value)}"
-    path = Path(word)
-    return path.name if path.is_absolute() or path.parts[:1] in (("..",), ("~",)) else word
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ from maskscope.studies.drawn_clips import DrawnSequence
 from maskscope.studies.jobs import Executor, Here, Job, JobProgress, JobsSummary, run_jobs
 from maskscope.studies.long_clips import LongSpec
 from maskscope.studies.stress_clip import DatasetSpec, ModelSpec, StressClip, stress_protocol
+from maskscope.studies.told_command import told_command
 from maskscope.transforms.chain import Recipe
 
 log = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ def run_stress(
     facts = {
         "format": FORMAT,
         "maskscope_version": __version__,
-        "command": [_name(word) for word in command],
+        "command": told_command(command),
         "request": request,
         "protocol": asdict(protocol),
         "jobs": len(jobs),
@@ -308,14 +309,6 @@ def _earlier(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return model if isinstance(model, dict) else {}
-
-
-def _name(word: str) -> str:
-    """A word of a command, of an absolute path its last part: records are for readers elsewhere."""
-    option, equals, value = word.partition("=")
-    if equals and option.startswith("-"):
-        return f"{option}={_name(value)}"
-    return Path(word).name if Path(word).is_absolute() else word
 
 
 def _digest(parts: Iterable[str]) -> str:

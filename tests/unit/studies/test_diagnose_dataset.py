@@ -18,7 +18,6 @@ from maskscope.studies import diagnose_job
 from maskscope.studies.diagnose_dataset import (
     DatasetOptions,
     DatasetSummary,
-    _name,
     dataset_jobs,
     diagnose_dataset,
     onsets,
@@ -127,22 +126,6 @@ def test_stopping_leaves_the_rest_for_the_next_run(place: Path, tmp_path: Path) 
     found = diagnose_dataset(place / "data", tmp_path, options(place), stop=lambda: next(asked, None) is None)
     assert found.jobs.left == 3
     assert found.found is None
-
-
-@pytest.mark.parametrize(
-    ("word", "kept"),
-    [
-        ("/home/someone/davis", "davis"),
-        ("../elsewhere/davis", "davis"),
-        ("~/davis", "davis"),
-        ("--dataset=/home/someone/davis", "--dataset=davis"),
-        ("runs/findings", "runs/findings"),
-        ("--severity", "--severity"),
-        ("1,3,5", "1,3,5"),
-    ],
-)
-def test_records_do_not_say_where_on_a_machine_things_lay(word: str, kept: str) -> None:
-    assert _name(word) == kept
 
 
 @pytest.mark.parametrize(

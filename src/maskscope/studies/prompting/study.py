@@ -32,6 +32,7 @@ from maskscope.studies.prompting.time_model import TimeModel
 from maskscope.studies.prompting.trials import AXES, TrialGrid
 from maskscope.studies.prompting.users import MOST_FRAMES
 from maskscope.studies.stress_clip import ModelSpec
+from maskscope.studies.told_command import told_command
 
 STUDY_VERSION: Final = 1
 """Of what a job does; another number makes every job a new one."""
@@ -129,7 +130,7 @@ def run_prompts(
     facts = {
         "format": FORMAT,
         "maskscope_version": __version__,
-        "command": [Path(word).name if Path(word).is_absolute() else word for word in command],
+        "command": told_command(command),
         "request": {
             "source": Path(targets.source).name,
             "model": {"name": model.label, "sha256": model.digest, "precision": model.precision},
