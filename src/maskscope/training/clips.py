@@ -5,6 +5,7 @@ Every clip follows one target; other things (look-alikes, occluders) may cross i
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,13 +83,15 @@ class ClipSampler:
         rng = np.random.default_rng([self.seed, index])
         for _ in range(50):
             kind = self._kind(rng)
+            before = copy.deepcopy(rng) if self.config.families else rng
             frames, masks = getattr(self, f"_{kind}")(rng, n_frames, size_hw)
             if self.config.min_target <= masks[0].mean() <= 0.7:
                 if self.config.hiding and kind != "paste" and n_frames > 1 and rng.random() < self.config.hiding:
                     self._hide(rng, frames, masks)
                 if self.config.families and n_frames > 1 and rng.random() < self.config.families:
-                    material = material_of(self.corpus.store, self.corpus.videos)
-                    frames, masks = under_family(rng, frames, masks, material)
+                    own = self._own_video(before, kind)
+                    others = [name for name in self.corpus.videos if name != own]
+                    frames, masks = under_family(rng, frames, masks, material_of(self.corpus.store, others))
                 change_appearance(rng, frames, self.config.appearance)
                 return Clip(frames, masks, kind)
         least = 100 * self.config.min_target
@@ -106,6 +109,14 @@ class ClipSampler:
         }
         total = sum(weights.values())
         return str(rng.choice(list(weights), p=[w / total for w in weights.values()]))
+
+    def _own_video(self, rng: np.random.Generator, kind: str) -> str:
+        """The video that a clip of this kind shows, drawn again from where it began; empty where it shows none.
+
+        It is no foreign footage of itself: the target would be there, and its mask not.
+        """
+        still = kind == "still" and not (self.corpus.objects or self.corpus.regions)
+        return self._video_name(rng) if kind == "video" or still else ""
 
     def _video(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
         images, labels = self._video_frames(rng, n)
@@ -237,9 +248,12 @@ class ClipSampler:
 
     def _video_frames(self, rng: np.random.Generator, n: int) -> tuple[list[Pixels], list[Pixels]]:
         """`n` frames and label maps at a random gap, forwards or backwards."""
+        return self._stretch(rng, n, self.corpus.store, self._video_name(rng))
+
+    def _video_name(self, rng: np.random.Generator) -> str:
+        """Longer ones more often."""
         weights = np.array([len(self.corpus.store[f"{v}/frames"]) for v in self.corpus.videos], dtype=np.float64) ** 0.5
-        name = self.corpus.videos[int(rng.choice(len(weights), p=weights / weights.sum()))]
-        return self._stretch(rng, n, self.corpus.store, name)
+        return self.corpus.videos[int(rng.choice(len(weights), p=weights / weights.sum()))]
 
     def _stretch(
         self, rng: np.random.Generator, n: int, store: ArrayStore, name: str

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from maskscope.errors import DatasetError
-from maskscope.training import families
+from maskscope.training import clips, families
 from maskscope.training.clips import ClipConfig, ClipSampler
 from maskscope.training.corpus import Corpus
 from maskscope.training.families import FAMILIES, HeldClip, material_of, under_family
+from maskscope.training.store import ArrayStore
 from maskscope.transforms.base import SourceClip, TransformedClip
 from maskscope.transforms.material import ClipMaterial
 from maskscope.transforms.registry import family
@@ -97,3 +98,28 @@ def test_clips_are_transformed_where_the_recipe_says(corpus: Corpus, monkeypatch
     ClipSampler(corpus, always, 3).sample(0, 1, (64, 96))
     assert names == [], "not without being asked for, and no single picture"
     assert pickle.loads(pickle.dumps(material_of(corpus.store, corpus.videos)))
+
+
+def test_a_clip_is_no_foreign_footage_of_itself(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    offered: list[tuple[str, ...]] = []
+    stretch = ClipSampler._stretch
+
+    def noted(self: ClipSampler, rng: np.random.Generator, n: int, store: ArrayStore, name: str) -> object:
+        shown.append(name)
+        return stretch(self, rng, n, store, name)
+
+    monkeypatch.setattr(ClipSampler, "_stretch", noted)
+    monkeypatch.setattr(clips, "material_of", lambda store, names: offered.append(tuple(names)) or ClipMaterial())
+    unphotographed = dataclasses.replace(corpus, objects=(), regions=())
+    video = ClipConfig(video=1, still=0, paste=0, intruder=0, families=1.0)
+    still = dataclasses.replace(video, video=0, still=1)
+    pasted = dataclasses.replace(video, video=0, paste=1)
+    for index in range(4):
+        for config, source in ((video, corpus), (still, unphotographed)):
+            shown.clear()
+            ClipSampler(source, config, 3).sample(index, 4, (64, 96))
+            assert set(offered.pop()) == set(corpus.videos) - {shown[-1]}
+        for config in (still, pasted):
+            ClipSampler(corpus, config, 3).sample(index, 4, (64, 96))
+            assert offered.pop() == corpus.videos
