@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from maskscope.errors import RecordError
 from maskscope.records import COLUMNS, Record, read_facts, read_records, write_records
-from maskscope.report.policy_rows import COSTS, SCORES, SHARES, query
+from maskscope.report.policy_rows import CONTROL, COSTS, SCORES, SHARES, query
 from maskscope.report.policy_time import BIN_FRAMES, HALLUCINATED, LONG, SEEN, read_moments
 
 KEPT: Final = (*SCORES, "j_and_f_adaptive", *SHARES, "returns", *COSTS)
@@ -31,7 +31,8 @@ def write_digest(
         out: Parquet file.
         facts: kept beside the rows, such as those in the study's `stress.json`.
         keep: of a digest that is there already, what these files do not have stays; its facts stay, too, and get this
-            study's command under "also".
+            study's command under "also". Where both have a place, speeds stay of the study that the stock policy is
+            of: a speed is compared with none of another day.
 
     Returns:
         How many rows.
@@ -75,9 +76,17 @@ def _with_those_before(rows: list[Record], facts: Mapping[str, Any], out: Path) 
         raise RecordError(f"{out} is of the model {models[0]}, these are of {models[1]}", "write another digest")
     new = {_job(row) for row in rows}
     kept = [row for row in read_records(out) if _job(row) not in new]
+    old = {_place(row) for row in kept}
+    stock = {_place(row) for row in rows if row.policy == CONTROL}
+    kept = [row for row in kept if row.metric != "fps" or _place(row) not in stock]
+    rows = [row for row in rows if row.metric != "fps" or _place(row) not in old - stock]
     also = [*before.get("also", []), *([facts["command"]] if facts.get("command") else [])]
     return [*kept, *rows], {**before, "also": [each for n, each in enumerate(also) if each not in also[:n]]}
 
 
 def _job(row: Record) -> tuple[Any, ...]:
-    return row.clip, row.model, row.policy, row.family, row.severity, row.seed
+    return row.policy, *_place(row)
+
+
+def _place(row: Record) -> tuple[Any, ...]:
+    return row.clip, row.model, row.family, row.severity, row.seed

@@ -62,6 +62,8 @@ def test_what_another_study_left_out_can_be_added(tmp_path: Path) -> None:
         write_digest(files[2:], digest, {**facts, "command": ["second"]}, keep=True)
     scores = {cell.policy: cell.values["j_and_f"] for cell in read_cells([digest]) if cell.object}
     assert scores == {"stock": 0.3, "paths": 0.4, "gated": 0.6}
+    speeds = {cell.policy: cell.values["fps"] for cell in read_cells([digest]) if "fps" in cell.values}
+    assert speeds == {"stock": 6, "gated": 12}, "that of paths was measured beside the stock policy of another run"
     assert len(read_moments([digest])) == 3 * 3
     assert (read_facts(digest)["command"], read_facts(digest)["also"]) == (["first"], [["second"]])
     other = {"command": ["third"], "request": {"model": {"sha256": "ab", "precision": "bfloat16"}}}
@@ -69,3 +71,13 @@ def test_what_another_study_left_out_can_be_added(tmp_path: Path) -> None:
         write_digest(files[2:], digest, other, keep=True)
     write_digest(files[2:], digest, facts)
     assert {cell.policy for cell in read_cells([digest])} == {"stock", "gated"}, "without being told it starts anew"
+
+
+def test_a_speed_is_compared_with_none_of_another_run(tmp_path: Path) -> None:
+    digest, facts = tmp_path / "digest.parquet", {"request": {"model": "m"}}
+    files = [tmp_path / f"{policy}.parquet" for policy in ("stock", "gated")]
+    for file in files:
+        write_records(rows(file.stem, 0.5), file)
+        write_digest([file], digest, facts, keep=True)
+    assert {cell.policy for cell in read_cells([digest]) if "fps" in cell.values} == {"stock"}
+    assert {cell.policy for cell in read_cells([digest]) if "j_and_f" in cell.values} == {"stock", "gated"}
