@@ -38,9 +38,10 @@ from maskscope.errors import DatasetError, MaskscopeError, SettingError
 from maskscope.evaluate.protocol import DAVIS, evaluate_sequence
 from maskscope.evaluate.statistics import difference_interval
 from maskscope.model import SAM2
-from maskscope.model.checkpoints import load_model
+from maskscope.model.checkpoints import load_model, locate
 from maskscope.model.outputs import ImageFeatures
 from maskscope.model.precision import default_device, preferred_dtype
+from maskscope.studies.clip_identity import file_digest
 from maskscope.studies.drawn_clips import DrawnDataset
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.tracker import Tracker
@@ -125,6 +126,7 @@ def measure(given: argparse.Namespace) -> JobRecord:
     request = {
         "trained": given.trained,
         "model": None if given.trained else Path(given.model).name,
+        "weights": None if given.trained else file_digest(locate(given.model)),
         "precision": str(rows.dtype).removeprefix("torch."),
         "clips": {clip.name: clip.num_frames for clip in clips},
     }

@@ -51,8 +51,9 @@ from maskscope.data.davis import DavisDataset
 from maskscope.data.synthetic import SyntheticConfig
 from maskscope.errors import DatasetError, MaskscopeError, SettingError
 from maskscope.model import SAM2
-from maskscope.model.checkpoints import load_model
+from maskscope.model.checkpoints import load_model, locate
 from maskscope.model.precision import default_device, preferred_dtype
+from maskscope.studies.clip_identity import file_digest
 from maskscope.studies.drawn_clips import DrawnDataset
 
 RECORD = Path("benchmarks/results/labelling.json")
@@ -214,6 +215,7 @@ def measure(given: argparse.Namespace) -> JobRecord:
     request = {
         "use": given.use,
         "model": Path(given.model).name,
+        "weights": file_digest(locate(given.model)),
         "image_size": list(given.image_size),
         "precision": str(dtype).removeprefix("torch."),
         "labels": given.labels,

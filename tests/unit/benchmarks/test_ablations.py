@@ -83,6 +83,10 @@ def test_a_tiny_case_stops_goes_on_and_is_written_into_a_page(
     run(monkeypatch, *words)
     again = json.loads(record.read_text())
     assert (again["jobs"], again["digest"]) == (content["jobs"], content["digest"])
+    weights.write_bytes(weights.read_bytes() + b"others")
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, *words)
+    assert "holds results of another weights" in capsys.readouterr().err, "other weights under the same name"
 
 
 @pytest.mark.parametrize(
