@@ -90,8 +90,9 @@ def _by_kind(found: Findings) -> list[str]:
         )
     if FALSE_ALARM in found.kinds:
         lost, blamed = found.kinds[FALSE_ALARM]
+        on = "On the other" if said else "On"
         said.append(
-            f"On the other {lost} it is out of the picture, or hidden, and a mask is shown all the same (false "
+            f"{on} {lost} it is out of the picture, or hidden, and a mask is shown all the same (false "
             f"alarms): {blamed or 'none'} of them are blamed. The blame looks for what no longer tells the object "
             "apart, and puts in place what the clip as it is has there: with no object there is nothing to tell apart, "
             "and what is put in place shows it."
