@@ -70,10 +70,11 @@ class Saying:
     def rough(self, value: float, unit: str) -> str:
         """As a sentence for a reader says it: no more digits than an installation can be set to.
 
-        What may grow up to a limit is rounded down: 5.99 stops may be lost, so 5.9 are said.
+        What may grow up to a limit is rounded down: 5.99 stops may be lost, so 5.9 are said. What may not fall below
+        one is rounded up: of 53.4 px of width 54 are asked.
         """
         if unit in ("px", "quality"):
-            value = round(value)
+            value = math.ceil(value - 1e-6)
         elif unit == "share":
             value = math.floor(100 * value + 1e-6) / 100
         elif unit in ("stops", "intervals"):

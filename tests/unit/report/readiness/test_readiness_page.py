@@ -186,6 +186,17 @@ def test_bounds_and_shares() -> None:
     assert words.value(Figure(name="a", value=None, unit="frames", state="not seen")) == "not seen"
 
 
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (53.1, "px", "54 px"), (53.0, "px", "53 px"), (20.2, "quality", "21"), (5.99, "stops", "5.9 stops"),
+        (0.899, "share", "89 %"), (0.29, "share", "29 %"),
+    ],
+)  # fmt: skip
+def test_limits_are_rounded_to_the_safe_side(value: float, unit: str, text: str) -> None:
+    assert Saying(wording("en")).rough(value, unit) == text
+
+
 def executable() -> str | None:
     """A browser that was named or is on the path; playwright may have its own."""
     names = (os.environ.get("CHROME", ""), "chromium", "chromium-browser", "google-chrome", "chrome")
