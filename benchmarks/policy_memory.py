@@ -25,7 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from _table import command_line
+from maskscope.errors import MaskscopeError
 from maskscope.memory.bank import held_bytes
+from maskscope.memory.policies import registry
 from maskscope.memory.policies.registry import BUILT_IN
 from maskscope.model.checkpoints import load_model
 from maskscope.tracking.prompts import Prompt
@@ -105,6 +107,11 @@ def main() -> int:
     given = parser.parse_args()
     if given.frames < 2:
         parser.error(f"--frames is {given.frames}, expected 2 or more")
+    try:
+        for name in (given.alone or given.policies).split(","):
+            registry.policy(name)
+    except MaskscopeError as error:
+        parser.exit(2, f"error: {error}\n")
     if given.alone:
         print(json.dumps([asdict(each) for each in weigh(given.alone, given.frames)]))
         return 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+import policy_memory
 from policy_memory import FOREIGN, HIDDEN, PERIOD, Weight, grows, scene
 
 
@@ -38,3 +40,12 @@ def test_the_object_is_hidden_and_the_picture_changes() -> None:
     cuts = [t + 1 for t, step in enumerate(steps) if step > 80]
     assert {PERIOD + FOREIGN.start, PERIOD + FOREIGN.stop} <= set(cuts)
     assert min(cuts) > PERIOD, "the first absence is in the same scene"
+
+
+def test_an_unknown_policy_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["policy_memory.py", "--policies", "stock,none"])
+    with pytest.raises(SystemExit, match="2"):
+        policy_memory.main()
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert "none" in line
