@@ -140,12 +140,14 @@ def assess_readiness(
     Raises:
         VideoError: the clip is too short, or black.
         PromptError: a prompt that cannot mean an object, means none to the model, or another than the given masks.
+        SettingError: the reference is of another model.
         CheckpointError: the model cannot be had.
         OutputError: the folder holds other results, or cannot be written.
     """
     options = options or ReadinessOptions()
     folder = ReadinessFolder(out)
     folder.examine(overwrite)
+    _check_reference(options)
     check_objects(prompts, clip.size)
     fps = clip.fps or USUAL_FPS
     if clip.num_frames < LEAST_FRAMES:
@@ -316,6 +318,17 @@ class _Work:
             return None
 
 
+def _check_reference(options: ReadinessOptions) -> None:
+    if options.reference is None:
+        return
+    theirs, ours = (Path(name).name for name in (options.reference.clip.model, options.observe.model))
+    if theirs != ours:
+        raise SettingError(
+            f"the reference has ranges of the model {theirs}, this run is of {ours}",
+            "give the same --model, or a reference of this one",
+        )
+
+
 def _decision(condition: str, seen: Seen) -> Decision:
     block = (f"{condition} {seen.object}", seen.frame // BLOCK_FRAMES)
     return Decision(block, seen.visible, seen.shown_j, seen.score)
@@ -334,6 +347,7 @@ def _request(clip: LookedAt, prompts: Sequence[Prompt], model: SAM2, options: Re
         "weights": weights_hash(model),
         "precision": str(model.heavy_dtype),
         "image_size": options.observe.image_size,
+        "fps": clip.fps or USUAL_FPS,
         "budget": asdict(options.budget),
         "policies": POLICIES,
         "passes": PASSES_VERSION,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +175,26 @@ def test_passes_of_something_else_are_not_mixed_in(runs: Runs, model: SAM2, tmp_
     (tmp_path / "passes" / "0123.json").write_text("{}")
     with pytest.raises(OutputError, match="unfinished run of something else"):
         assess_readiness(clip(), PROMPTS, tmp_path, ReadinessOptions(budget=SMALL), model=model)
+
+
+def test_passes_at_another_frame_rate_are_not_taken_over(model: SAM2, tmp_path: Path) -> None:
+    """A level of frames a second leaves other frames out then."""
+
+    def stopped(fps: float | None) -> None:
+        options, ticks = ReadinessOptions(budget=SMALL), iter(range(80))
+        assess_readiness(clip(fps=fps), PROMPTS, tmp_path, options, model=model, stop=lambda: next(ticks, None) is None)
+
+    stopped(25.0)
+    stopped(None)  # 25 are taken
+    with pytest.raises(OutputError, match="unfinished run of something else"):
+        stopped(50.0)
+
+
+def test_ranges_of_another_model_are_refused(runs: Runs, model: SAM2, tmp_path: Path) -> None:
+    good = replace(runs.result, clip=replace(runs.result.clip, model="large"))
+    options = ReadinessOptions(budget=SMALL, reference=good)
+    with pytest.raises(SettingError, match="has ranges of the model large, this run is of compact"):
+        assess_readiness(clip(), PROMPTS, tmp_path / "x", options, model=model)
 
 
 def test_a_short_clip_says_what_length_would_do(model: SAM2, tmp_path: Path) -> None:
