@@ -34,7 +34,8 @@ from maskscope.model import SAM2
 from maskscope.model.checkpoints import load_model
 from maskscope.readiness.budget import STANDARD
 from maskscope.readiness.conditions import AXES, Axis
-from maskscope.readiness.result import Figure, Sweep
+from maskscope.readiness.figure import Figure
+from maskscope.readiness.parts import Sweep
 from maskscope.readiness.rules import SPARE_RATIO, SPARE_STOPS
 from maskscope.studies.looked_at import LookedAt, look_at
 from maskscope.studies.readiness.clean import clean_run

@@ -26,7 +26,7 @@ from maskscope.data.source import Frame, VideoSource
 from maskscope.data.synthetic.plant import PlantConfig, iter_plant
 from maskscope.errors import MaskscopeError
 from maskscope.model.checkpoints import load_model
-from maskscope.readiness.result import WatchLimit
+from maskscope.readiness.parts import WatchLimit
 from maskscope.studies.watch import WatchOptions, watch_stream
 from maskscope.tracking.prompts import Prompt
 

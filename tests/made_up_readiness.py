@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from maskscope.readiness.result import (
+from maskscope.readiness.figure import Figure
+from maskscope.readiness.parts import (
     Advice,
     Baseline,
     ClipFacts,
@@ -16,10 +17,8 @@ from maskscope.readiness.result import (
     CostInputs,
     CostPoint,
     Endurance,
-    Figure,
     OcclusionTrial,
     PictureMeasure,
-    ReadinessResult,
     Sentence,
     SurvivalStep,
     Sweep,
@@ -27,6 +26,7 @@ from maskscope.readiness.result import (
     Truth,
     WatchLimit,
 )
+from maskscope.readiness.result import ReadinessResult
 
 
 def figure(name: str, value: float | None, unit: str, spread: float | None = None, **more: str) -> Figure:

@@ -29,7 +29,8 @@ from maskscope.cli.options import PrecisionChoice, parse_size
 from maskscope.errors import SettingError
 
 if TYPE_CHECKING:
-    from maskscope.readiness.result import Figure, ReadinessResult
+    from maskscope.readiness.figure import Figure
+from maskscope.readiness.result import ReadinessResult
 
 _ASKED, _RESULTS, _WATCH = "What is asked", "Results", "Watching a stream"
 _ONLY_WATCHING = ("thresholds", "limit", "hold", "keep_going", "every", "policy", "log")

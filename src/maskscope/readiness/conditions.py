@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskscope.readiness.limits import between
-from maskscope.readiness.result import Harder
+from maskscope.readiness.parts import Harder
 from maskscope.transforms.base import Clip, Plan, TransformedClip
 from maskscope.transforms.families.blurs import Jpeg
 from maskscope.transforms.families.corruption import root_mean_square
@@ -51,7 +51,7 @@ class Axis:
     """One property that a sweep makes worse.
 
     Attributes:
-        name: one of `maskscope.readiness.result.AXES`.
+        name: one of `maskscope.readiness.parts.AXES`.
         unit: of levels.
         harder: which levels are.
         logarithmic: levels differ by factors, not by differences.
@@ -159,4 +159,4 @@ AXES: Final = (
     Axis("compression", "quality", "lower", True, lambda w, f, n: 95.0, lambda w, f, n: 2.0, _compressed, step=1.0),
     Axis("flicker", "stops", "higher", False, lambda w, f, n: 0.0, lambda w, f, n: 4.0, _flickering),
 )  # fmt: skip
-"""In the order of `maskscope.readiness.result.AXES`; columns: see `Axis`."""
+"""In the order of `maskscope.readiness.parts.AXES`; columns: see `Axis`."""

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from maskscope.errors import SettingError
 from maskscope.readiness.blocks import BLOCK_FRAMES, block_draws, ends
+from maskscope.readiness.figure import Figure
 from maskscope.readiness.labelling import bundled_study, labelling_time
-from maskscope.readiness.result import Cost, CostInputs, CostPoint, Figure
+from maskscope.readiness.parts import Cost, CostInputs, CostPoint
 
 FOUND_IOU: Final = 0.1
 """Up to this overlap a mask is elsewhere, as in `maskscope.evaluate.presence`."""

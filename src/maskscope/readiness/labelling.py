@@ -7,8 +7,9 @@ from importlib.resources import files
 from typing import Any, Final
 
 from maskscope.errors import RecordError
+from maskscope.readiness.figure import Figure
+from maskscope.readiness.parts import LabellingStudy
 from maskscope.readiness.plain import from_plain
-from maskscope.readiness.result import Figure, LabellingStudy
 
 SECONDS_A_MASK: Final = 37.8
 """Of a person, for one mask with SAM at hand (SAM 2, data engine, phase 1)."""

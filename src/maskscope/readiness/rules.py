@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from maskscope.readiness.result import STAGES, Advice, Figure, Stage
+from maskscope.readiness.figure import Figure
+from maskscope.readiness.parts import STAGES, Advice, Stage
 
 SPARE_RATIO, SPARE_STOPS, SPARE_SWING = 1.25, 1.0, 0.5
 """Room that an installation should have to a limit: days differ by more than that in light, focus and pace."""

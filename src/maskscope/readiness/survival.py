@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final
 
-from maskscope.readiness.result import SurvivalStep
+from maskscope.readiness.parts import SurvivalStep
 
 _Z: Final = NormalDist().inv_cdf(0.975)
 

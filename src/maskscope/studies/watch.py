@@ -22,7 +22,7 @@ from maskscope.observe.measures.window_distance import METRIC, WindowDistance
 from maskscope.observe.probe import Probe
 from maskscope.picture.course import way_of
 from maskscope.picture.frame import frame_measures
-from maskscope.readiness.result import WatchLimit
+from maskscope.readiness.parts import WatchLimit
 from maskscope.studies.track import DTYPES, Precision, check_prompts
 from maskscope.studies.watch_limits import Alarms
 from maskscope.tracking.prompts import Prompt

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from maskscope.errors import SettingError
-from maskscope.readiness.result import ReadinessResult, WatchLimit
+from maskscope.readiness.parts import WatchLimit
+from maskscope.readiness.result import ReadinessResult
 
 PER_FRAME: Final = ("blur", "dark_share", "bright_share", "luma", "noise", "blockiness")
 SIGNALS: Final = (

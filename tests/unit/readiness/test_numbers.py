@@ -9,7 +9,7 @@ from maskscope.readiness.budget import STANDARD
 from maskscope.readiness.conditions import AXES, degraded, label
 from maskscope.readiness.cost import Decision, cost_inputs, expected_cost
 from maskscope.readiness.limits import CurvePoint, crossing, limit_of
-from maskscope.readiness.result import AXES as AXIS_NAMES
+from maskscope.readiness.parts import AXES as AXIS_NAMES
 from maskscope.readiness.survival import Episode, reprompt_interval, survival
 from maskscope.transforms.base import ClipFrame
 

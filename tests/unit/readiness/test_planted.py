@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from maskscope.picture.course import Course
 from maskscope.picture.frame import frame_measures
 from maskscope.readiness.conditions import AXES, degraded
-from maskscope.readiness.result import Figure
+from maskscope.readiness.figure import Figure
 from maskscope.readiness.rules import plan
 from maskscope.transforms.base import Clip, ClipFrame
 from maskscope.transforms.families.lights import LowLight

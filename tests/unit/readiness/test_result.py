@@ -6,7 +6,9 @@ import pytest
 
 from made_up_readiness import made_up_readiness, too_short
 from maskscope.errors import RecordError
-from maskscope.readiness.result import MEASURES, Figure, ReadinessResult
+from maskscope.readiness.figure import Figure
+from maskscope.readiness.parts import MEASURES
+from maskscope.readiness.result import ReadinessResult
 
 
 @pytest.mark.parametrize("truth", ["given", "clean run"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from maskscope.readiness.result import Figure
+from maskscope.readiness.figure import Figure
 from maskscope.readiness.rules import NOT_YET, RULES, START_SHORT, plan, verdict
 
 SETTINGS = {"keep": 0.8, "played.frames": 400.0, "short.frames": 50.0, "fps": 25.0}

@@ -15,7 +15,7 @@ from made_up_readiness import made_up_readiness
 from maskscope.cli.watch import ALARM_EXIT, STOPPED_EXIT
 from maskscope.data.source import Frame, VideoSource
 from maskscope.errors import SettingError, VideoError
-from maskscope.readiness.result import WatchLimit
+from maskscope.readiness.parts import WatchLimit
 from maskscope.studies.watch import WatchOptions, watch_stream
 from maskscope.studies.watch_limits import Alarms, joined, parse_limit, read_limits
 from maskscope.tracking.prompts import Prompt

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 
-from maskscope.readiness.result import STAGES, Advice, Cost, Endurance, Figure, ReadinessResult, Sweep
+from maskscope.readiness.figure import Figure
+from maskscope.readiness.parts import STAGES, Advice, Cost, Endurance, Sweep
+from maskscope.readiness.result import ReadinessResult
 from maskscope.report.readiness.saying import Saying, number_id, plain_number
 from maskscope.report.readiness.wording import Wording
 

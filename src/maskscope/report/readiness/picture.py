@@ -6,7 +6,8 @@ from html import escape
 from typing import Any
 
 from maskscope.extras import load_extra
-from maskscope.readiness.result import PictureMeasure, ReadinessResult
+from maskscope.readiness.parts import PictureMeasure
+from maskscope.readiness.result import ReadinessResult
 from maskscope.report.page.charts import INK, Chart, panels
 from maskscope.report.page.section import Section
 from maskscope.report.readiness.look import BAND, BLUE, font

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from maskscope.readiness.result import AXES, MEASURES, Figure
+from maskscope.readiness.figure import Figure
+from maskscope.readiness.parts import AXES, MEASURES
 from maskscope.report.readiness.wording import Wording
 
 _DIGITS: Final = 3

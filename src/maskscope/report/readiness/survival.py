@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from maskscope.readiness.result import Endurance, ReadinessResult
+from maskscope.readiness.parts import Endurance
+from maskscope.readiness.result import ReadinessResult
 from maskscope.report.page.charts import Chart
 from maskscope.report.page.section import Section
 from maskscope.report.readiness.look import LINES, add_band, add_line, drawing, translucent

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from maskscope.extras import load_extra
-from maskscope.readiness.result import ReadinessResult, Sweep
+from maskscope.readiness.parts import Sweep
+from maskscope.readiness.result import ReadinessResult
 from maskscope.report.page.charts import Chart
 from maskscope.report.page.section import Section
 from maskscope.report.readiness.look import BAND, BLUE, GREEN, GREY, RED, add_point, drawing

@@ -8,7 +8,8 @@ from statistics import median
 import numpy as np
 
 from maskscope.readiness.blocks import BLOCK_FRAMES, block_draws, ends
-from maskscope.readiness.result import Baseline, Figure, PictureMeasure, WatchLimit
+from maskscope.readiness.figure import Figure
+from maskscope.readiness.parts import Baseline, PictureMeasure, WatchLimit
 from maskscope.studies.own_masks import FORWARD_BACKWARD
 from maskscope.studies.readiness.clean import CleanRun
 from maskscope.studies.readiness.endurance import LOST_RUN

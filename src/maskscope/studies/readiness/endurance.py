@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from maskscope.model import SAM2
 from maskscope.readiness.budget import Budget
-from maskscope.readiness.result import Bound, Endurance, Figure, OcclusionTrial
+from maskscope.readiness.figure import Bound, Figure
+from maskscope.readiness.parts import Endurance, OcclusionTrial
 from maskscope.readiness.survival import Episode, reprompt_interval, survival
 from maskscope.studies.readiness.clean import CleanRun
 from maskscope.studies.readiness.passes import LOST_J, PassResult, PassStore, Seen, View, mask_prompts

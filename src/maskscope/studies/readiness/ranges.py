@@ -10,7 +10,9 @@ from typing import Final, Literal
 import numpy as np
 
 from maskscope.readiness.conditions import AXES
-from maskscope.readiness.result import Figure, PictureMeasure, Place, ReadinessResult, Sweep
+from maskscope.readiness.figure import Figure
+from maskscope.readiness.parts import PictureMeasure, Place, Sweep
+from maskscope.readiness.result import ReadinessResult
 from maskscope.studies.readiness.clean import CleanRun, lookalike_margin
 from maskscope.studies.readiness.sweeps import Level
 

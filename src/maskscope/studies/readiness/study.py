@@ -20,14 +20,8 @@ from maskscope.readiness.blocks import BLOCK_FRAMES
 from maskscope.readiness.budget import STANDARD, Budget
 from maskscope.readiness.conditions import AXES
 from maskscope.readiness.cost import Decision, cost_inputs, expected_cost
-from maskscope.readiness.result import (
-    LANGUAGES,
-    ClipFacts,
-    CostInputs,
-    Endurance,
-    ReadinessResult,
-    Sweep,
-)
+from maskscope.readiness.parts import ClipFacts, CostInputs, Endurance, Sweep
+from maskscope.readiness.result import LANGUAGES, ReadinessResult
 from maskscope.readiness.rules import SHORT_SECONDS, plan, verdict
 from maskscope.records import Record
 from maskscope.report.readiness import write_readiness_page

@@ -12,8 +12,9 @@ from maskscope.model import SAM2
 from maskscope.readiness.blocks import BLOCK_FRAMES
 from maskscope.readiness.budget import Budget
 from maskscope.readiness.conditions import Axis, degraded, label
+from maskscope.readiness.figure import Bound, Figure
 from maskscope.readiness.limits import CurvePoint, limit_of
-from maskscope.readiness.result import Bound, Figure, Sentence, Sweep, SweepPoint
+from maskscope.readiness.parts import Sentence, Sweep, SweepPoint
 from maskscope.studies.readiness.clean import CleanRun
 from maskscope.studies.readiness.passes import PassResult, PassStore, follow, mask_prompts
 from maskscope.tracking.prompts import Prompt

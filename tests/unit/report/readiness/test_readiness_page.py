@@ -16,7 +16,9 @@ import pytest
 
 from made_up_readiness import made_up_readiness, too_short
 from maskscope.errors import SettingError
-from maskscope.readiness.result import AXES, LANGUAGES, MEASURES, UNITS, Advice, Figure
+from maskscope.readiness.figure import UNITS, Figure
+from maskscope.readiness.parts import AXES, MEASURES, Advice
+from maskscope.readiness.result import LANGUAGES
 from maskscope.readiness.rules import NOT_YET, RULES, START_SHORT
 from maskscope.report.readiness import build_readiness_page, write_readiness_page
 from maskscope.report.readiness.decision import Decision

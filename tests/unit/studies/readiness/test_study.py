@@ -14,7 +14,9 @@ from maskscope.errors import OutputError, PromptError, SettingError, VideoError
 from maskscope.model import SAM2
 from maskscope.readiness.budget import Budget
 from maskscope.readiness.cost import cost_inputs
-from maskscope.readiness.result import AXES, MEASURES, STATES, ReadinessResult
+from maskscope.readiness.figure import STATES
+from maskscope.readiness.parts import AXES, MEASURES
+from maskscope.readiness.result import ReadinessResult
 from maskscope.records import read_facts, read_records
 from maskscope.studies.looked_at import LookedAt
 from maskscope.studies.readiness.study import ReadinessOptions, assess_readiness
