@@ -83,13 +83,13 @@ class ClipSampler:
         rng = np.random.default_rng([self.seed, index])
         for _ in range(50):
             kind = self._kind(rng)
-            before = copy.deepcopy(rng) if self.config.families else rng
+            before = copy.deepcopy(rng)
             frames, masks = getattr(self, f"_{kind}")(rng, n_frames, size_hw)
             if self.config.min_target <= masks[0].mean() <= 0.7:
+                own = self._own_video(before, kind)
                 if self.config.hiding and kind != "paste" and n_frames > 1 and rng.random() < self.config.hiding:
-                    self._hide(rng, frames, masks)
+                    self._hide(rng, frames, masks, own)
                 if self.config.families and n_frames > 1 and rng.random() < self.config.families:
-                    own = self._own_video(before, kind)
                     others = [name for name in self.corpus.videos if name != own]
                     frames, masks = under_family(rng, frames, masks, material_of(self.corpus.store, others))
                 change_appearance(rng, frames, self.config.appearance)
@@ -138,12 +138,12 @@ class ClipSampler:
         backdrop = Backdrop(images, masks, _crop(rng, images[0], masks[0], n, size_hw, None))
         return render(backdrop, self._intruders(rng, n, size_hw, self.config.intruder / 2), size_hw)
 
-    def _hide(self, rng: np.random.Generator, frames: Pixels, masks: Masks) -> None:
-        """Take the target out of sight on some frames after the first, in place."""
+    def _hide(self, rng: np.random.Generator, frames: Pixels, masks: Masks, own: str) -> None:
+        """Take the target out of sight on some frames after the first, in place; `own` is the video they are of."""
         begin, end = self._absence(rng, len(frames))
         photos = self.corpus.backgrounds or tuple(f"{o}/image" for o in self.corpus.objects)
         if rng.random() < 0.4 or not photos:
-            cut_away(frames, masks, self._foreign(rng, end - begin, photos), begin, min(end, len(frames)))
+            cut_away(frames, masks, self._foreign(rng, end - begin, photos, own), begin, min(end, len(frames)))
         else:
             pass_before(rng, frames, masks, self.corpus.store[_choose(rng, photos)], begin, min(end, len(frames)))
 
@@ -155,10 +155,14 @@ class ClipSampler:
         begin = int(rng.integers(1, n))
         return begin, begin + int(rng.integers(1, n))
 
-    def _foreign(self, rng: np.random.Generator, n: int, photos: tuple[str, ...]) -> list[Pixels]:
-        if self.corpus.videos and (rng.random() < 0.6 or not photos):
-            return self._video_frames(rng, n)[0]
-        return [self.corpus.store[_choose(rng, photos)]]
+    def _foreign(self, rng: np.random.Generator, n: int, photos: tuple[str, ...], own: str) -> list[Pixels]:
+        """Footage that does not show the target: another video than its own, a photo, or black where there is none."""
+        others = any(name != own for name in self.corpus.videos)
+        if others and (rng.random() < 0.6 or not photos):
+            while (name := self._video_name(rng)) == own:
+                pass
+            return self._stretch(rng, n, self.corpus.store, name)[0]
+        return [self.corpus.store[_choose(rng, photos)]] if photos else [np.zeros((2, 2, 3), np.uint8)]
 
     def _still(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
         """The whole picture moves; the target is its object or any part of it. Without photos, a frame of a video."""

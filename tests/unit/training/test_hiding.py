@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,17 @@ def test_a_hidden_target_comes_back_before_the_end_if_told(corpus: Corpus, kind:
     clips = [ClipSampler(corpus, config, seed=5).sample(index, 5, (64, 96)) for index in range(10)]
     seen = [clip.masks.any((1, 2)) for clip in clips]
     assert sum(not each.all() and bool(each[-1]) for each in seen) >= 8
+
+
+def test_a_clip_is_not_cut_away_to_itself(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two videos, the one that it shows is drawn again; the only one is replaced by a photo, or by black."""
+    drawn = iter(["own", "own", "other"])
+    monkeypatch.setattr(ClipSampler, "_video_name", lambda *_: next(drawn))
+    monkeypatch.setattr(ClipSampler, "_stretch", lambda self, rng, n, store, name: ([name] * n, []))
+    sampler = ClipSampler(dataclasses.replace(corpus, videos=("own", "other")), ClipConfig())
+    assert sampler._foreign(np.random.default_rng(0), 2, (), "own") == ["other", "other"]
+    alone = ClipSampler(dataclasses.replace(corpus, videos=("own",)), ClipConfig())
+    photo = f"{corpus.objects[0]}/image"
+    shown = alone._foreign(np.random.default_rng(0), 2, (photo,), "own")
+    np.testing.assert_array_equal(shown[0], corpus.store[photo])
+    assert not np.any(alone._foreign(np.random.default_rng(0), 2, (), "own"))
