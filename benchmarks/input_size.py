@@ -2,6 +2,7 @@
 
     python benchmarks/input_size.py                   # four synthetic clips of 854 x 480
     python benchmarks/input_size.py --held-out DIR    # the sequences that training left out, in its data folder DIR
+    python benchmarks/input_size.py --held-out DIR --sizes 352x640 --policy stock:thin=0.25
 
 The first mask is given, every frame goes through the streaming tracker; frames a second are of the tracker alone.
 """
@@ -46,18 +47,25 @@ def held_out_clips(data: Path) -> Iterator[Clip]:
         yield name, frames, truth
 
 
+def size_hw(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    return int(height), int(width)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="compact", metavar="NAME|FILE")
     parser.add_argument("--held-out", type=Path, metavar="DIR", help="training data; default: synthetic clips")
+    parser.add_argument("--sizes", nargs="+", type=size_hw, default=SIZES, metavar="HxW", help="of the model's input")
+    parser.add_argument("--policy", default="stock", metavar="NAME", help="of memory [%(default)s]")
     options = parser.parse_args()
     clips = list(synthetic_clips() if options.held_out is None else held_out_clips(options.held_out))
     device = default_device()
-    for size in SIZES:
+    for size in options.sizes:
         model = load_model(options.model, device=device, dtype=preferred_dtype(device), image_size=size)
         scores, seconds = {}, 0.0
         for name, frames, truth in clips:
-            tracker, found = Tracker(model), []
+            tracker, found = Tracker(model, options.policy), []
             start = time.perf_counter()
             for index, frame in enumerate(frames):
                 result = tracker.step(frame, [Prompt(1, mask=truth[0])] if index == 0 else ())
@@ -67,7 +75,7 @@ def main() -> None:
         each = ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items())
         rate = sum(len(frames) for _, frames, _ in clips) / seconds
         mean = 100 * float(np.mean(list(scores.values())))
-        print(f"{size[1]} x {size[0]}: J&F {mean:.1f} at {rate:.1f} frames/s ({each})", flush=True)
+        print(f"{size[1]} x {size[0]}, {options.policy}: J&F {mean:.1f} at {rate:.1f} frames/s ({each})", flush=True)
 
 
 if __name__ == "__main__":
