@@ -18,7 +18,9 @@ import numpy as np
 from PIL import Image
 
 from maskscope.data.synthetic import SyntheticConfig, synthesize_clip
+from maskscope.errors import MaskscopeError
 from maskscope.evaluate.protocol import DAVIS, evaluate_sequence
+from maskscope.memory.policies import registry
 from maskscope.model.checkpoints import load_model
 from maskscope.model.precision import default_device, preferred_dtype
 from maskscope.tracking.prompts import Prompt
@@ -48,8 +50,10 @@ def held_out_clips(data: Path) -> Iterator[Clip]:
 
 
 def size_hw(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    return int(height), int(width)
+    sides = [int(side) if side.isdecimal() else 0 for side in text.split("x")]
+    if len(sides) != 2 or any(side < 32 or side % 32 for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} is no input size, expected HxW in multiples of 32, such as 352x640")
+    return sides[0], sides[1]
 
 
 def main() -> None:
@@ -59,6 +63,10 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=size_hw, default=SIZES, metavar="HxW", help="of the model's input")
     parser.add_argument("--policy", default="stock", metavar="NAME", help="of memory [%(default)s]")
     options = parser.parse_args()
+    try:
+        registry.policy(options.policy)
+    except MaskscopeError as error:
+        parser.error(str(error))
     clips = list(synthetic_clips() if options.held_out is None else held_out_clips(options.held_out))
     device = default_device()
     for size in options.sizes:
