@@ -109,6 +109,14 @@ class SceneWatch:
             self._latest = (ref(embedding_chw), moment, self._judge(embedding_chw, bank, moment))
         return self._latest[2]
 
+    def near(self, scene: Tensor, other: Tensor, bank: MemoryBank, moment: Moment) -> bool:
+        """Whether two pooled embeddings are no further apart than a frame may be from the window of this moment."""
+        frames = self.window(bank, past(bank, moment))
+        if len(frames) < self.settings.warm_up:
+            return True
+        deviation = regularized_deviation(_notes(bank, frames, SCENE), self.settings.spread)
+        return self._length((scene - other) / deviation) <= self._limit(bank, frames)
+
     def _judge(self, embedding_chw: Tensor, bank: MemoryBank, moment: Moment) -> Verdict:
         settings, scene = self.settings, pooled(embedding_chw, self.settings.grid)
         frames = self.window(bank, past(bank, moment))
@@ -117,7 +125,7 @@ class SceneWatch:
         scenes = _notes(bank, frames, SCENE)
         mean, deviation = scenes.mean(0), regularized_deviation(scenes, settings.spread)
         distance = self._length((scene - mean) / deviation)
-        limit = settings.limit * self._unit(bank, frames)
+        limit = self._limit(bank, frames)
         changed = distance > limit
         known = changed and any(
             self._length((scene - m.notes[SCENE]) / deviation) <= limit
@@ -154,6 +162,9 @@ class SceneWatch:
         """Root mean square over all components, or over those of the median cell."""
         of_cells = deviations_n.reshape(-1, self.settings.grid**2).square().mean(0)
         return float((of_cells.median() if self.settings.cells == "median" else of_cells.mean()).sqrt())
+
+    def _limit(self, bank: MemoryBank, frames: Sequence[int]) -> float:
+        return self.settings.limit * self._unit(bank, frames)
 
     def _unit(self, bank: MemoryBank, frames: Sequence[int]) -> float:
         """What the threshold counts in: 1, or a distance that is usual here."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from maskscope.memory.anchors import ANCHOR
-from maskscope.memory.policies.composite import AWAY, GOOD
+from maskscope.memory.policies.composite import AWAY, GOOD, STRAYED
 from maskscope.memory.policy import Moment
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.results import FrameResult
@@ -163,6 +163,49 @@ def test_after_a_cut_the_object_is_known_by_its_look() -> None:
     tracker, _, there = run(script, 26)
     assert all(there)
     assert reads(tracker)[-1] == (25, 0)
+
+
+def fading(t: int, begin: int = 20, end: int = 60) -> tuple[float, ...]:
+    """The scene of `present`, which turns into another little by little."""
+    share = min(max((t - begin) / (end - begin), 0.0), 1.0)
+    pairs = zip(scene(1, flicker=t), scene(3, flicker=t), strict=True)
+    return tuple((1 - share) * a + share * b for a, b in pairs)
+
+
+def poor(shown: Shown) -> Shown:
+    """Its mask is no good frame, and the thing looks half like the object."""
+    half = tuple(mixed(0.45))
+    return replace(shown, ious=(0.3, 0.2, 0.2), things=((OWN, half), (OTHER, THINGS)))
+
+
+def test_a_scene_that_moves_away_step_by_step_has_not_been_cut() -> None:
+    def drifting(t: int) -> Shown:
+        return replace(poor(present(t)), scene=fading(t)) if t >= 20 else present(t)
+
+    def cut(t: int) -> Shown:
+        return replace(poor(present(t)), scene=fading(60)) if t >= 20 else present(t)
+
+    assert all(run(drifting, 70)[2])
+    assert not all(run(drifting, 70, "composite:drift=off")[2])
+    assert not any(run(cut, 40)[2][20:]), "the same poor view after a cut is not believed"
+
+
+def test_one_doubtful_belief_in_another_scene_does_not_open_it() -> None:
+    def script(t: int) -> Shown:
+        foreign = replace(poor(present(t)), scene=scene(3, flicker=t))
+        part = replace(foreign, ious=(0.6, 0.5, 0.5), things=((OWN, tuple(mixed(0.55))), (OTHER, THINGS)))
+        return present(t) if t < 20 else part if t == 22 else foreign
+
+    tracker, _, there = run(script, 30)
+    assert there == [t < 20 or t == 22 for t in range(30)]
+    assert STRAYED in tracker.session.tracks[1].bank.tracked[29].notes
+
+
+def test_a_cut_scene_in_which_the_object_was_claimed_for_long_is_the_scene() -> None:
+    def script(t: int) -> Shown:
+        return present(t) if t < 20 else replace(poor(present(t)), scene=scene(3, flicker=t))
+
+    assert run(script, 60, "composite:patience=10")[2] == [t < 20 or t >= 30 for t in range(60)]
 
 
 # -- what is read -------------------------------------------------------------------------------------------------

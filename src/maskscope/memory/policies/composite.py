@@ -4,7 +4,9 @@ Policies that read only frames with the object find it again more often, and als
 speaks of absence any more. So here
 - good frames are read by rank, as in `motion` and `paths`; the previous frame is read whatever it is, also if the
   object was absent, unless the scene has changed: absence is remembered for as long as it lasts, and no longer;
-- a frame that does not continue the scene (`gated`) is not read, unless the object was verified on it;
+- a frame that does not continue the scene (`gated`) is not read, unless the object was verified on it. A scene that
+  moved away step by step, each frame near the one before, has not been cut: it continues. A cut scene in which the
+  object is verified, or claimed for long, becomes the scene;
 - after an absence only sure frames are read, until the object is seen surely again: those just before it was lost hold
   a part of it, or some of what came before it, and those of its return are no better;
 - anchors are kept from moments in which a look-alike was told apart (`distractor`);
@@ -40,6 +42,8 @@ GOOD: Final = "good"  # note, empty: the frame is read as a recent one
 SURE: Final = "sure"  # note, empty: it is read so also while the object is searched for
 SEARCH: Final = "search"  # note: (1,) frames for which the search goes on after this one
 AWAY: Final = "away"  # note, empty: absent in another scene, which says nothing about this one
+VIEW: Final = "view"  # note: the frame's pooled embedding, whether or not it is read; (c * grid * grid,) float32
+STRAYED: Final = "strayed"  # note, empty: another scene, and nothing shows yet that the object is there
 LIKENESS: Final = "likeness"  # note: (1,) of the look to those remembered then
 CLAIMS: Final = "claims"  # note: (1,) frames in a row on which the model saw the object and was not believed
 
@@ -65,6 +69,7 @@ class CompositeSettings(AnchorSettings, SceneSettings):
         doubt: object score logit above which a return is believed if it is verified; 0 never overrules the model.
         patience: frames. A return that the model claims on so many in a row is believed whatever it looks like.
         gate: whether changes of scene are told at all.
+        drift: a scene that moved away step by step, each frame near the one before, has not changed.
     """
 
     rule: Rule = "fixed"
@@ -82,6 +87,7 @@ class CompositeSettings(AnchorSettings, SceneSettings):
     doubt: float = -1.0
     patience: int = 24
     gate: bool = True
+    drift: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()  # of both
@@ -135,17 +141,29 @@ class CompositePolicy(RankedPolicy):
 
     def _continues(self, candidates: Candidates, bank: MemoryBank, moment: Moment) -> bool:
         """The object was seen just before, and the scene goes on."""
-        frames = past(bank, moment)
-        previous = bank.get(frames[0]) if frames else None
+        previous = self._previous(bank, moment)
         if previous is None or previous.summary.object_score_logit <= 0:
             return False
         return not self._changed(candidates, bank, moment)
 
+    def _previous(self, bank: MemoryBank, moment: Moment) -> FrameMemory | None:
+        frames = past(bank, moment)
+        return bank.get(frames[0]) if frames else None
+
     def _changed(self, candidates: Candidates, bank: MemoryBank, moment: Moment) -> bool:
+        """It is unlike the window and the prompts, and did not get there step by step."""
         if not self.settings.gate:
             return False
         verdict = self.watch.judge(candidates.embedding_chw, bank, moment)
-        return verdict.changed and not verdict.known
+        if not verdict.changed or verdict.known:
+            return False
+        if not self.settings.drift:
+            return True
+        # The window holds good frames alone: where masks have been poor for a while it is old, not the scene new.
+        previous = self._previous(bank, moment)
+        if previous is None or VIEW not in previous.notes or STRAYED in previous.notes:
+            return True
+        return not self.watch.near(verdict.scene, previous.notes[VIEW], bank, moment)
 
     def _known(self, bank: MemoryBank, moment: Moment) -> Iterator[FrameMemory]:
         """Frames whose look is believed: prompted ones, anchors, the latest sure ones."""
@@ -181,8 +199,7 @@ class CompositePolicy(RankedPolicy):
 
     def _counted(self, note: str, bank: MemoryBank, moment: Moment) -> int:
         """A count that the previous frame has; 0 where it has none."""
-        frames = past(bank, moment)
-        previous = bank.get(frames[0]) if frames else None
+        previous = self._previous(bank, moment)
         return 0 if previous is None or note not in previous.notes else int(previous.notes[note])
 
     # -- what is remembered ---------------------------------------------------------------------------------------
@@ -190,16 +207,21 @@ class CompositePolicy(RankedPolicy):
     def note(self, outcome: Outcome, bank: MemoryBank, moment: Moment) -> Mapping[str, Tensor]:
         """Look and likeness of a seen object; whether the frame is good, an anchor, or of another scene."""
         seen, empty = outcome.candidates, torch.zeros(0)
+        changed = self._changed(seen, bank, moment)
+        view = {VIEW: self.watch.judge(seen.embedding_chw, bank, moment).scene} if self.settings.gate else {}
         if not outcome.visible:
             claims = self._counted(CLAIMS, bank, moment) + 1 if seen.object_score_logit > 0 else 0
-            notes = {CLAIMS: torch.tensor([claims]), SEARCH: torch.tensor([self.settings.search])}
-            return notes | {AWAY: empty} if self._changed(seen, bank, moment) else notes
+            notes = view | {CLAIMS: torch.tensor([claims]), SEARCH: torch.tensor([self.settings.search])}
+            return notes | {AWAY: empty, STRAYED: empty} if changed else notes
         scene = self.watch.note(outcome, bank, moment) if self.settings.gate else {}
         look = looks(seen.embedding_chw, outcome.mask_logits_hw[None])
-        notes = {LOOK: look[0]}
+        notes = view | {LOOK: look[0]}
         if seen.prompted:
             return notes | scene
         alike = likeness(look, self._known(bank, moment))
+        alike_enough = float(alike) >= self.settings.verify * self._usual(bank, moment)
+        if changed and not alike_enough and self._counted(CLAIMS, bank, moment) < self.settings.patience:
+            notes[STRAYED] = empty
         usual_iou, sure = self._usual_iou(bank, moment), self._sure(outcome, bank, moment)
         searched = self._counted(SEARCH, bank, moment)
         if searched > 1 and not sure:
@@ -207,7 +229,6 @@ class CompositePolicy(RankedPolicy):
         if outcome.summary.predicted_iou > self.settings.read_iou * usual_iou:
             notes |= {GOOD: empty, LIKENESS: alike} | scene
             notes |= {SURE: empty} if sure else {}
-            alike_enough = float(alike) >= self.settings.verify * self._usual(bank, moment)
             if alike_enough and usual_iou and tells_apart(self.settings, outcome, bank, moment, usual_iou):
                 notes[ANCHOR] = empty
         return notes
