@@ -1,4 +1,4 @@
-"""Smooth random motion: a homography per frame, and a gentle elastic deformation.
+"""Smooth random motion: a homography per frame, and a gentle thin-plate deformation.
 
 Homographies map source pixels to frame pixels. Every draw takes a generator, so a clip is a function of its seed.
 """
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskscope.training.store import Pixels
+from maskscope.training.thin_plate import sources, warp
 
 Matrices = NDArray[np.float64]
 """(t, 3, 3) homographies."""
@@ -92,24 +93,21 @@ def placement(scale: float, turn: float = 0.0, flip: bool = False, aspect: float
 
 
 def deform(rng: np.random.Generator, pictures: Sequence[Sequence[Pixels]], spread: float = 0.012) -> list[list[Pixels]]:
-    """Bend things that rigid motion leaves stiff: a smooth displacement that grows from nothing in frame 0.
+    """Bend things that rigid motion leaves stiff: a thin-plate spline that grows from nothing in frame 0.
 
     Args:
         pictures: sequences of n frames (h, w) or (h, w, c) uint8 that bend together (an image and its mask); all of
             one height and width. A frame may be the same array as another.
-        spread: displacement of a grid point per frame, as a fraction of the longer side.
+        spread: displacement of a control point per frame, as a fraction of the longer side.
     """
     height, width = pictures[0][0].shape[:2]
     n_frames, (rows, columns) = len(pictures[0]), (3, 4) if rng.random() < 0.5 else (4, 6)
     paths = smooth_path(rng, n_frames, spread * max(height, width), rows * columns * 2).reshape(-1, rows, columns, 2)
     limit = 0.35 * min(height / rows, width / columns)  # keeps the map from folding over itself
-    paths = limit * np.tanh(paths / limit)
-    ys, xs = np.mgrid[:height, :width].astype(np.float32)
-    out: list[list[Pixels]] = [[] for _ in pictures]
-    for t in range(n_frames):
-        bend = cv2.resize(paths[t].astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-        for frames, bent in zip(pictures, out, strict=True):
-            border = cv2.BORDER_REPLICATE if frames[t].ndim == 3 and frames[t].shape[2] == 3 else cv2.BORDER_CONSTANT
-            moved = cv2.remap(frames[t], xs + bend[..., 0], ys + bend[..., 1], cv2.INTER_LINEAR, borderMode=border)
-            bent.append(np.asarray(moved, np.uint8))
-    return out
+    places = sources(limit * np.tanh(paths / limit), (height, width))
+    return [[warp(frame, at, _border(frame)) for frame, at in zip(frames, places, strict=True)] for frames in pictures]
+
+
+def _border(frame: Pixels) -> int:
+    """Colour goes on beyond the frame; masks and cut-outs end there."""
+    return cv2.BORDER_REPLICATE if frame.ndim == 3 and frame.shape[2] == 3 else cv2.BORDER_CONSTANT

@@ -8,6 +8,7 @@ import numpy as np
 from maskscope.training.corpus import Corpus
 from maskscope.training.motion import smooth_path
 from maskscope.training.store import Pixels
+from maskscope.training.thin_plate import sources, warp
 
 MARGIN_PX = 3
 MAX_SIDE_PX = 256
@@ -97,17 +98,11 @@ def _from_video(rng: np.random.Generator, corpus: Corpus, name: str, n_frames: i
 
 
 def bend(rng: np.random.Generator, sprite: Pixels, n_frames: int, spread: float = 0.025) -> list[Pixels]:
-    """Elastic deformation of one cut-out over time, the first frame as it is.
+    """Thin-plate deformation of one cut-out over time, the first frame as it is.
 
     Args:
         spread: displacement of the 4 x 4 control points a frame, as a fraction of the sprite's size.
     """
     height, width = sprite.shape[:2]
     paths = np.clip(smooth_path(rng, n_frames, spread, 32), -0.12, 0.12).reshape(n_frames, 4, 4, 2)
-    paths *= np.array([width, height])
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    out = []
-    for path in paths:
-        field = cv2.resize(path.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-        out.append(np.asarray(cv2.remap(sprite, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR), np.uint8))
-    return out
+    return [warp(sprite, at) for at in sources(paths * np.array([width, height]), (height, width))]
