@@ -8,8 +8,8 @@ It runs three studies, each as `maskscope stress` would (the commands are printe
 goes on where it was stopped. `short` has the data set's clips, clean and transformed; `long` the same, back and forth
 with long absences; `drawn` made-up clips of that length. When time is up, or all is done, it writes digests of what is
 there to benchmarks/results/policies, small enough to be kept, then docs/policies/which.md and the package's advice.
---page writes those two from the digests alone, and from the records of policy_memory.py and thinning.py where there are
-any.
+--page writes those two from the digests alone, and from the records of policy_memory.py, thinning.py and
+policy_setting.py where there are any.
 
 Jobs come in the order clean, mild, severe, all policies of a clip together, so that what time allows is comparable.
 Shares of the time: `--share`, by default 0.7 short, 0.2 long, 0.1 drawn; a study that ends early leaves its rest to the
@@ -151,7 +151,9 @@ def count(given: argparse.Namespace) -> None:
 def write_page(given: argparse.Namespace) -> None:
     """The page and the advice, from the digests there are."""
     digests = [file for name in STUDIES if (file := given.records / f"{name}.parquet").exists()]
-    advice = write_policy_page(digests, given.write, memory=given.memory, thinning=given.thinning)
+    advice = write_policy_page(
+        digests, given.write, memory=given.memory, thinning=given.thinning, setting=given.setting
+    )
     print(f"wrote {given.write} and {write_advice(advice, given.advice)}")
 
 
@@ -185,6 +187,9 @@ def main() -> None:
     parser.add_argument("--memory", type=Path, default=ROOT / "benchmarks/records/policy-memory.json", metavar="FILE")
     parser.add_argument(
         "--thinning", type=Path, default=ROOT / "benchmarks/records/thinning-compact.json", metavar="FILE"
+    )
+    parser.add_argument(
+        "--setting", type=Path, default=ROOT / "benchmarks/records/composite-drift.json", metavar="FILE"
     )
     parser.add_argument("--list", action="store_true", help="count, compute nothing")
     parser.add_argument("--page", action="store_true", help="only the page and the advice, from the digests")

@@ -1,6 +1,6 @@
 """Whether the object score tells visible from absent: AUC over synthetic clips in which the object is wholly hidden.
 
-    python benchmarks/presence.py [--model NAME|FILE] [--clips N] [--json FILE]
+    python benchmarks/presence.py [--model NAME|FILE] [--policy NAME] [--clips N] [--json FILE]
 
 The first mask is given and every frame tracked. A frame counts as visible when at least a fifth of the object's outline
 is seen and as absent when nothing of it is; frames in between count as neither. Also given: J over visible frames, and
@@ -18,7 +18,9 @@ from tqdm import tqdm
 
 from _table import command_line
 from maskscope.data.synthetic import SyntheticConfig, synthesize_clip
+from maskscope.errors import MaskscopeError
 from maskscope.evaluate.region import region_similarity
+from maskscope.memory.policies import registry
 from maskscope.model.checkpoints import load_model
 from maskscope.model.precision import default_device, preferred_dtype
 from maskscope.tracking.prompts import Prompt
@@ -37,9 +39,14 @@ def auc(visible: np.ndarray, absent: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="compact", metavar="NAME|FILE")
+    parser.add_argument("--policy", default="stock", metavar="NAME[:key=value,...]", help="see `maskscope policies`")
     parser.add_argument("--clips", type=int, default=8, metavar="N")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
+    try:
+        registry.policy(options.policy)
+    except MaskscopeError as error:
+        parser.exit(2, f"error: {error}\n")
     device = default_device()
     model = load_model(options.model, device=device, dtype=preferred_dtype(device))
     scores: dict[bool, list[float]] = {True: [], False: []}
@@ -49,7 +56,7 @@ def main() -> None:
             SyntheticConfig(seed=FIRST_SEED + number, num_frames=48, num_objects=1 + number % 2, occlusion="full")
         )
         share = np.nan_to_num(clip.visible_share(1))
-        tracker, regions = Tracker(model), []
+        tracker, regions = Tracker(model, options.policy), []
         own: dict[bool, list[float]] = {True: [], False: []}
         for index, frame in enumerate(clip.frames):
             truth = clip.visible_masks[index] == 1
@@ -79,7 +86,7 @@ def main() -> None:
         f"sign right on {100 * right:.1f} % of them; J {100 * figures['j_visible']:.1f} where visible"
     )
     if options.json:
-        record = {"command": command_line(), **figures, "clips": rows}
+        record = {"command": command_line(), "policy": options.policy, **figures, "clips": rows}
         options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from maskscope.report.policy_advice import PolicyAdvice, advice_of
 from maskscope.report.policy_check_text import check_text
 from maskscope.report.policy_goal import OURS, goal_text
 from maskscope.report.policy_names import DRAWN, NAMES, band_of, with_dir
-from maskscope.report.policy_records import benchmark_facts, memory_text, thinning_text
+from maskscope.report.policy_records import benchmark_facts, memory_text, setting_text, thinning_text
 from maskscope.report.policy_rows import CLEAN, CONTROL, Cell, PolicyRow, read_cells
 from maskscope.report.policy_table import ERROR, LEAST_CLIPS, RULE, Choice, choices
 from maskscope.report.policy_time import TimeRow, compare_times, read_moments
@@ -41,6 +41,7 @@ def write_policy_page(
     *,
     memory: Path | None = None,
     thinning: Path | None = None,
+    setting: Path | None = None,
 ) -> dict[str, PolicyAdvice]:
     """Write the page anew from digests or studies of a comparison.
 
@@ -50,6 +51,7 @@ def write_policy_page(
         bootstrap: how intervals are made; by default BCa at 95 %, 10,000 draws, seed 0.
         memory: record of `benchmarks/policy_memory.py`; a section where it exists.
         thinning: record of `benchmarks/thinning.py`, likewise.
+        setting: record of `benchmarks/policy_setting.py`, likewise.
 
     Returns:
         The advice that the page gives, by family; see `write_advice`.
@@ -73,6 +75,7 @@ def write_policy_page(
         "Against time since the prompt": times_text(times) if times else "",
         "What memory holds": memory_text(benchmark_facts(memory) if memory else {}),
         "Reading memory in part": thinning_text(benchmark_facts(thinning) if thinning else {}),
+        "What a newer setting changes": setting_text(benchmark_facts(setting) if setting else {}),
         "On clips it was not made from": check_text(cells, bootstrap),
     }
     parts = [

@@ -1,4 +1,4 @@
-"""Sections of the policies' page from the records of two benchmarks: what memory holds, and reading it in part."""
+"""Sections of the policies' page from the records of benchmarks: what memory holds, reading it in part, one setting."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from maskscope.errors import RecordError
-from maskscope.report.policy_names import with_dir
+from maskscope.report.policy_names import NAMES, with_dir
 
 
 def benchmark_facts(path: Path) -> dict[str, Any]:
-    """A record as `benchmarks/policy_memory.py` and `benchmarks/thinning.py` write it; empty where there is none.
+    """A record as `policy_memory.py`, `thinning.py` and `policy_setting.py` in `benchmarks` write it, or nothing.
 
     Raises:
         RecordError: it is no JSON object.
@@ -76,5 +76,32 @@ def thinning_text(facts: Mapping[str, Any]) -> str:
         lines.append(
             f"| {point['share']:g} | {100 * point['j_and_f']:.1f} | {change} | {point['fps']:.1f} | "
             f"{point['times_as_fast']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def setting_text(facts: Mapping[str, Any]) -> str:
+    """A line for each condition: a policy with a setting and without it; empty of no facts."""
+    if not facts.get("rows"):
+        return ""
+    model = facts["model"]
+    lines = [
+        f"`{facts['of']}` beside `{facts['against']}`, model {model['name']} ({model['precision']}, weights "
+        f"{str(model['sha256'])[:12]}...): J&F in points on the same objects of the same clips, and on how many clips "
+        "the two differ at all.",
+        "",
+        "```",
+        with_dir(shlex.split(facts["command"])),
+        "```",
+        "",
+        "| condition | severity | clips | differ | without | with | gain |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in facts["rows"]:
+        ends = "" if row["low"] is None else f" [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+        name = NAMES.get(row["family"], row["family"])
+        lines.append(
+            f"| {name} | {row['severity']} | {row['clips']} | {len(row['changed'])} | "
+            f"{100 * row['without']:.1f} | {100 * row['with']:.1f} | {100 * row['gain']:+.1f}{ends} |"
         )
     return "\n".join(lines)

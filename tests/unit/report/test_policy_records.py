@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maskscope.errors import RecordError
-from maskscope.report.policy_records import benchmark_facts, memory_text, thinning_text
+from maskscope.report.policy_records import benchmark_facts, memory_text, setting_text, thinning_text
 
 
 def test_memory_against_frames() -> None:
@@ -41,8 +41,26 @@ def test_thinning_against_share() -> None:
     assert "2 clips" in text
 
 
+def test_a_setting_against_none() -> None:
+    rows = [
+        {"family": "", "severity": "0", "clips": 2, "changed": [], "with": 0.5, "without": 0.5, "gain": 0.0,
+         "low": None, "high": None},
+        {"family": "speed", "severity": "5", "clips": 2, "changed": ["dog"], "with": 0.6, "without": 0.5, "gain": 0.1,
+         "low": 0.0, "high": 0.2},
+    ]  # fmt: skip
+    facts = {
+        "command": "python benchmarks/policy_setting.py RESULTS --of a --against a:b=off", "of": "a",
+        "against": "a:b=off", "model": {"name": "m", "sha256": "0123456789abcdef", "precision": "float32"},
+        "rows": rows,
+    }  # fmt: skip
+    text = setting_text(facts)
+    assert "| clean clips | 0 | 2 | 0 | 50.0 | 50.0 | +0.0 |" in text
+    assert text.endswith("| speed | 5 | 2 | 1 | 50.0 | 60.0 | +10.0 [+0.0, +20.0] |")
+    assert "weights 0123456789ab..." in text
+
+
 def test_without_a_record_there_is_no_section(tmp_path: Path) -> None:
-    assert memory_text(benchmark_facts(tmp_path / "none.json")) == thinning_text({}) == ""
+    assert memory_text(benchmark_facts(tmp_path / "none.json")) == thinning_text({}) == setting_text({}) == ""
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
