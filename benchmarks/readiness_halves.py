@@ -9,8 +9,8 @@ mask, is then made worse to the levels that were recommended, and scored against
 retention (J over J of the undisturbed second half) is at least what was to be kept.
 
 A limit is where retention passes that level, so on a second half that is just like the first it holds every second
-time. That is why three levels are tried: the limit itself, the limit with the room that the plan asks for, and the
-milder end of the limit's interval.
+time. That is why three levels are tried: the limit itself, the limit with room, which is what readiness advises, and
+the milder end of the limit's interval.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from maskscope.readiness.budget import STANDARD
 from maskscope.readiness.conditions import AXES, Axis
 from maskscope.readiness.figure import Figure
 from maskscope.readiness.parts import Sweep
-from maskscope.readiness.rules import SPARE_RATIO, SPARE_STOPS
+from maskscope.readiness.room import level_with_room
 from maskscope.studies.looked_at import LookedAt, look_at
 from maskscope.studies.readiness.clean import clean_run
 from maskscope.studies.readiness.passes import PassStore
@@ -44,7 +44,11 @@ from maskscope.studies.readiness.study import LEAST_FRAMES, USUAL_FPS
 from maskscope.studies.readiness.sweeps import SweepWork
 
 TRIED: Final = tuple(axis for axis in AXES if axis.name in ("resolution", "frame_rate", "light_down", "light_up"))
-WAYS: Final = {"limit": "the limit", "room": "the limit with the plan's room", "sure": "the interval's milder end"}
+WAYS: Final = {
+    "limit": "the limit",
+    "room": "what is advised: the limit with room",
+    "sure": "the interval's milder end",
+}
 TRUTHS: Final = {"given": "true masks", "own": "own masks"}
 KEEP: Final = 0.8
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "readiness" / "honesty.md"
@@ -87,7 +91,7 @@ def recommended(axis: Axis, sweep: Sweep) -> Iterator[tuple[str, float]]:
         yield "hardest", limit.value
         return
     lower = axis.harder == "lower"
-    room = limit.value * SPARE_RATIO if axis.logarithmic else limit.value + (SPARE_STOPS if lower else -SPARE_STOPS)
+    room = level_with_room(axis.name, axis.harder, axis.logarithmic, limit.value)
     yield "limit", limit.value
     yield "room", _milder(room, sweep.present, lower)
     sure = _milder_end(limit, lower)
@@ -153,7 +157,8 @@ def page_of(found: Sequence[Outcome], left_out: Mapping[str, str], command: str)
     lines = [
         "# Do the recommended limits hold?",
         "",
-        "Readiness says how far resolution, frame rate and light may fall before less than 80 % of J is kept.",
+        "Readiness measures how far resolution, frame rate and light may fall before less than 80 % of J is kept, and",
+        "advises that limit with room: a factor of 1.25, or one stop of light (`maskscope.readiness.room`).",
         f"Here the limits of the first half of {clips} clips are tried on the second half, which is prompted anew and",
         "scored against its true masks. Made by",
         "",
@@ -177,7 +182,7 @@ def page_of(found: Sequence[Outcome], left_out: Mapping[str, str], command: str)
         lines.append(f"| {axis.name} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "Every recommendation that failed with the plan's room, with what was kept, and where the second half itself",
+        "Every advised level that failed, with what was kept, and where the second half itself",
         "passes 80 %:",
         "",
         "| clip | axis | compared with | level | kept | the second half's own limit |",
@@ -196,7 +201,7 @@ def page_of(found: Sequence[Outcome], left_out: Mapping[str, str], command: str)
         lines += ["Left out: " + "; ".join(f"{name} ({why})" for name, why in left_out.items()) + ".", ""]
     lines += [
         "What this cannot tell: both halves come from one camera on one day and one scene. Another day differs by",
-        "more, which is what the plan's room is for; the honest test of that is a second clip of your own.",
+        "more, which is what the room is for; the honest test of that is a second clip of your own.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -27,6 +27,7 @@ from maskscope.readiness.parts import (
     WatchLimit,
 )
 from maskscope.readiness.result import ReadinessResult
+from maskscope.readiness.room import advise
 
 
 def figure(name: str, value: float | None, unit: str, spread: float | None = None, **more: str) -> Figure:
@@ -61,11 +62,12 @@ def sweep(
         if axis == "frame_rate" and lost.motion is not None:
             values["motion_at_lost"] = lost.motion
         sentence = Sentence(key=f"{axis}.limit", values=values)
-    return Sweep(
+    made = Sweep(
         axis=axis, unit=unit, harder=harder, logarithmic=not additive, present=levels[0], keep=keep, points=points,
         limit=found, spare=figure(f"{axis}.spare", spare, "stops" if additive else "ratio", bound=found.bound),
         sentence=sentence,
     )  # fmt: skip
+    return advise(made)
 
 
 def endurance(policy: str, horizon: int, losses: int, occlusion: int) -> Endurance:
@@ -268,5 +270,6 @@ def too_short(result: ReadinessResult | None = None) -> ReadinessResult:
         spare=figure("frame_rate.spare", None, "ratio", state=state),
         sentence=Sentence(key="frame_rate.untried", values={}),
     )  # fmt: skip
+    untried = advise(untried)
     sweeps = tuple(untried if each is rate else each for each in result.sweeps)
     return replace(result, sweeps=sweeps)

@@ -22,7 +22,8 @@ STATES: Final = (
     "no frame is without the object", "labelling was not measured on this clip",
     "labels did not help in the labelling study",
     "nothing harder than the present level can be tried", "too few pixels, or no contrast",
-    "the object is not seen beside anything else", "no moment shows the object long enough to hide it",
+    "no level leaves enough room", "the object is not seen beside anything else",
+    "no moment shows the object long enough to hide it",
 )  # fmt: skip
 """Why a figure of a run can be without a value; a catalogue of wording has a sentence for each."""
 

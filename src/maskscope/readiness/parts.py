@@ -140,8 +140,12 @@ class Sweep:
         limit: the level at which retention falls below `keep`, interpolated; of bound "at most" (harder is lower) or
             "at least" (harder is higher) where it never fell; no value where nothing could be tried.
         spare: how far the present is from the limit, 1 is none: the ratio of levels, of stops their number (0 is none).
-        sentence: keys AXIS.limit {limit, lost_at, lost_retention, and motion_at_lost where known}, AXIS.holds {tried},
+        sentence: keys AXIS.room and AXIS.tight {advised where there is one, limit, lost_at, lost_retention, and
+            motion_at_lost where known}, the second where the present has less room than it should; AXIS.ample and
+            AXIS.near {advised, tried}, the second where nothing was tried far enough from the present to tell;
             AXIS.untried {}.
+        advised: the level with room to the limit, see `maskscope.readiness.room`; it may lie beyond the present. None
+            only until `advise` has seen the sweep.
     """
 
     axis: str
@@ -154,6 +158,7 @@ class Sweep:
     limit: Figure
     spare: Figure
     sentence: Sentence
+    advised: Figure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,9 +28,11 @@ from maskscope.readiness.parts import (
     WatchLimit,
 )
 from maskscope.readiness.plain import from_plain, to_plain
+from maskscope.readiness.room import advise
 from maskscope.records import write_whole
 
-FORMAT: Final = "maskscope.readiness/2"
+FORMAT: Final = "maskscope.readiness/3"
+_BEFORE_ADVISED: Final = "maskscope.readiness/2"
 RESULT_NAME: Final = "readiness.json"
 PAGE_NAME: Final = "readiness.html"
 LANGUAGES: Final = ("en", "ja")
@@ -91,12 +93,16 @@ class ReadinessResult:
 
     @classmethod
     def from_json(cls, plain: Any) -> ReadinessResult:
-        """The inverse of `to_json`.
+        """The inverse of `to_json`; of the format before, what is advised is added from its limits.
 
         Raises:
             RecordError: another format, or damaged.
         """
         came = plain.get("format") if isinstance(plain, dict) else None
+        if came == _BEFORE_ADVISED and isinstance(plain.get("sweeps"), list):
+            sweeps = [each | {"advised": None} if isinstance(each, dict) else each for each in plain["sweeps"]]
+            earlier = from_plain(cls, plain | {"format": FORMAT, "sweeps": sweeps})
+            return replace(earlier, sweeps=tuple(advise(each) for each in earlier.sweeps))
         if came != FORMAT:
             raise RecordError(f"this is no readiness result of the format {FORMAT}, but {came!r}", "compute it again")
         return from_plain(cls, plain)

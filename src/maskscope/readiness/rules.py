@@ -12,9 +12,7 @@ from typing import Final, Literal
 
 from maskscope.readiness.figure import Figure
 from maskscope.readiness.parts import STAGES, Advice, Stage
-
-SPARE_RATIO, SPARE_STOPS, SPARE_SWING = 1.25, 1.0, 0.5
-"""Room that an installation should have to a limit: days differ by more than that in light, focus and pace."""
+from maskscope.readiness.room import ROOM
 
 FEW_TOKENS: Final = 4.0
 """Of an object: below it is hardly more than a point to the model (a token is 16 x 16 px of its input)."""
@@ -118,8 +116,8 @@ class Rule:
     alone: bool = False
 
 
-def _short_of(axis: str, room: float, *measures: Case) -> tuple[Case, ...]:
-    return ((Test(f"{axis}.limit", "found"), Test(f"{axis}.spare", "below", room)), *measures)
+def _short_of(axis: str, *measures: Case) -> tuple[Case, ...]:
+    return ((Test(f"{axis}.limit", "found"), Test(f"{axis}.spare", "below", ROOM[axis])), *measures)
 
 
 def _beyond(measure: str, side: Literal["low", "high"]) -> Case:
@@ -141,8 +139,8 @@ RULES: Final = (
     ),
     Rule(
         "raise_resolution", "mitigate",
-        _short_of("resolution", SPARE_RATIO, _beyond("size_px.object", "low")),
-        opens="resolution.spare", opens_at=SPARE_RATIO, opens_when="at least",
+        _short_of("resolution", _beyond("size_px.object", "low")),
+        opens="resolution.spare", opens_at=ROOM["resolution"], opens_when="at least",
         values={"limit": "resolution.limit", "spare": "resolution.spare"},
     ),
     Rule(
@@ -152,18 +150,18 @@ RULES: Final = (
     ),
     Rule(
         "raise_frame_rate", "mitigate",
-        _short_of("frame_rate", SPARE_RATIO, _beyond("motion.object", "high")),
-        opens="frame_rate.spare", opens_at=SPARE_RATIO, opens_when="at least",
+        _short_of("frame_rate", _beyond("motion.object", "high")),
+        opens="frame_rate.spare", opens_at=ROOM["frame_rate"], opens_when="at least",
         values={"limit": "frame_rate.limit", "spare": "frame_rate.spare", "motion": "motion.object"},
     ),
     Rule(
-        "more_light", "mitigate", _short_of("light_down", SPARE_STOPS, _beyond("luma.object", "low")),
-        opens="light_down.spare", opens_at=SPARE_STOPS, opens_when="at least",
+        "more_light", "mitigate", _short_of("light_down", _beyond("luma.object", "low")),
+        opens="light_down.spare", opens_at=ROOM["light_down"], opens_when="at least",
         values={"limit": "light_down.limit", "spare": "light_down.spare", "luma": "luma.object"},
     ),
     Rule(
-        "less_light", "mitigate", _short_of("light_up", SPARE_STOPS, _beyond("bright_share.object", "high")),
-        opens="light_up.spare", opens_at=SPARE_STOPS, opens_when="at least",
+        "less_light", "mitigate", _short_of("light_up", _beyond("bright_share.object", "high")),
+        opens="light_up.spare", opens_at=ROOM["light_up"], opens_when="at least",
         values={"limit": "light_up.limit", "spare": "light_up.spare", "share": "bright_share.object"},
     ),
     Rule(
@@ -172,8 +170,8 @@ RULES: Final = (
         values={"noise": "noise.object", "limit": "noise.object.high"},
     ),
     Rule(
-        "shorter_shutter", "mitigate", _short_of("shutter", SPARE_RATIO),
-        opens="shutter.spare", opens_at=SPARE_RATIO, opens_when="at least",
+        "shorter_shutter", "mitigate", _short_of("shutter"),
+        opens="shutter.spare", opens_at=ROOM["shutter"], opens_when="at least",
         values={"limit": "shutter.limit", "spare": "shutter.spare"},
     ),
     Rule(
@@ -183,13 +181,13 @@ RULES: Final = (
         values={"blur": "blur.object", "limit": "blur.object.high"},
     ),
     Rule(
-        "less_compression", "mitigate", _short_of("compression", SPARE_RATIO, _beyond("blockiness.object", "high")),
-        opens="compression.spare", opens_at=SPARE_RATIO, opens_when="at least", unless=("raise_resolution",),
+        "less_compression", "mitigate", _short_of("compression", _beyond("blockiness.object", "high")),
+        opens="compression.spare", opens_at=ROOM["compression"], opens_when="at least", unless=("raise_resolution",),
         values={"limit": "compression.limit", "blockiness": "blockiness.object"},
     ),
     Rule(
-        "steady_light", "mitigate", _short_of("flicker", SPARE_SWING, _beyond("flicker.object", "high")),
-        opens="flicker.spare", opens_at=SPARE_SWING, opens_when="at least",
+        "steady_light", "mitigate", _short_of("flicker", _beyond("flicker.object", "high")),
+        opens="flicker.spare", opens_at=ROOM["flicker"], opens_when="at least",
         values={"limit": "flicker.limit", "flicker": "flicker.object"},
     ),
     Rule(

@@ -18,6 +18,20 @@ def test_a_result_comes_back_from_its_file(tmp_path, truth):
     assert ReadinessResult.read(tmp_path / "readiness.json") == result
 
 
+def test_a_result_of_the_format_before_is_read_and_its_limits_get_room():
+    now = made_up_readiness()
+    plain = now.to_json()
+    for sweep in plain["sweeps"]:
+        del sweep["advised"]
+        sweep["sentence"]["values"].pop("advised", None)
+        kind = {"room": "limit", "tight": "limit", "ample": "holds"}[sweep["sentence"]["key"].partition(".")[2]]
+        sweep["sentence"]["key"] = f"{sweep['axis']}.{kind}"
+    earlier = ReadinessResult.from_json(plain | {"format": "maskscope.readiness/2"})
+    assert earlier == now
+    with pytest.raises(RecordError, match="compute it again"):
+        ReadinessResult.from_json({"format": "maskscope.readiness/2", "sweeps": None})
+
+
 def test_figures_are_found_by_name_and_advice_cites_them():
     result = made_up_readiness()
     figures = result.figures()

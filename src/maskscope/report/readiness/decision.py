@@ -97,27 +97,43 @@ class Decision:
     def needs(self) -> str:
         """A sentence for each axis."""
         items = "".join(
-            f"<li><span>{escape(self.sentence(sweep))}</span> "
-            f'<span class="quiet">{escape(self._present(sweep))} {self._interval(sweep)}</span></li>'
+            f"<li><span>{self._sentence(sweep, self._rows(sweep))}</span> "
+            f'<span class="quiet">{escape(self._present(sweep))} {escape(self._interval(sweep))}</span></li>'
             for sweep in self.result.sweeps
         )
         return self._section("needs", f'<ul class="needs">{items}</ul>')
 
     def sentence(self, sweep: Sweep) -> str:
         """What one axis needs."""
+        return self._sentence(sweep, {})
+
+    def _sentence(self, sweep: Sweep, rows: Mapping[str, str]) -> str:
+        """HTML where `rows` says which figures the numbers lead to, plain text without."""
         values = dict(sweep.sentence.values)
         kept, motion = values.pop("lost_retention", None), values.pop("motion_at_lost", None)
-        shown = {
-            name: self.words.rough(abs(value) if sweep.axis in _SWUNG else value, sweep.unit)
-            for name, value in values.items()
-        }
+        shown = {"keep": self.words.number(sweep.keep, "share")}
+        for name, value in values.items():
+            more = name == "advised" and sweep.sentence.key.endswith(".tight")
+            shown[name] = self.words.rough(abs(value) if sweep.axis in _SWUNG else value, sweep.unit, more)
         if kept is not None:
             shown["lost_retention"] = self.words.rough(kept, "share")
+        for name, row in rows.items():
+            if name in shown:
+                shown[name] = f'<a class="number" href="#{number_id(row)}">{escape(shown[name])}</a>'
         said = self.say(f"needs.{sweep.sentence.key.replace('.', '_')}", **shown)
         if motion is None or sweep.axis not in _MOVED:
             return said
         space = "" if self.say.language == "ja" else " "
-        return f"{said}{space}{self.say('needs.motion', motion=plain_number(motion, 2))}"
+        return f"{said}{space}{self.say('needs.motion', motion=plain_number(motion, 2), lost_at=shown['lost_at'])}"
+
+    def _rows(self, sweep: Sweep) -> dict[str, str]:
+        """Names of the figures that the numbers of a sentence are, by the word in it."""
+        rows = {"limit": sweep.limit.name, "tried": sweep.limit.name}
+        if sweep.advised is not None:
+            rows["advised"] = sweep.advised.name
+        lost_at = sweep.sentence.values.get("lost_at")
+        lost = next((each for each in sweep.points if each.level == lost_at), None)
+        return rows if lost is None else rows | {"lost_retention": lost.retention.name}
 
     def _present(self, sweep: Sweep) -> str:
         if sweep.axis in _SWUNG:
@@ -125,16 +141,13 @@ class Decision:
         return self.say("needs.present_level", present=self.words.number(sweep.present, sweep.unit))
 
     def _interval(self, sweep: Sweep) -> str:
-        """HTML: a link to the row of the limit, which says how exactly it is known, where it is."""
+        """How exactly the limit is known, where that can be told."""
         limit = sweep.limit
-        if limit.value is None:
+        if limit.low is None or limit.high is None:
             return ""
-        text = self.say("needs.source")
-        if limit.low is not None and limit.high is not None:
-            ends = (abs(x) if sweep.axis in _SWUNG else x for x in (limit.low, limit.high))
-            low, high = (self.words.rough(each, sweep.unit) for each in sorted(ends))
-            text = self.say("needs.interval", low=low, high=high)
-        return f'<a class="number" href="#{number_id(limit.name)}">{escape(text)}</a>'
+        ends = (abs(x) if sweep.axis in _SWUNG else x for x in (limit.low, limit.high))
+        low, high = (self.words.rough(each, sweep.unit) for each in sorted(ends))
+        return self.say("needs.interval", low=low, high=high)
 
     def endurance(self) -> str:
         """Of each policy."""

@@ -68,16 +68,18 @@ class Saying:
         one = f"unit_one.{unit}"
         return self.say(one if text == "1" and one in self.say else f"unit.{unit}", value=text)
 
-    def rough(self, value: float, unit: str) -> str:
+    def rough(self, value: float, unit: str, more: bool = False) -> str:
         """As a sentence for a reader says it: no more digits than an installation can be set to.
 
         What may grow up to a limit is rounded down: 5.99 stops may be lost, so 5.9 are said. What may not fall below
-        one is rounded up: of 53.4 px of width 54 are asked.
+        one is rounded up: of 53.4 px of width 54 are asked. With `more` stops are asked for, and rounded up, too.
         """
         if unit in ("px", "quality"):
             value = math.ceil(value - 1e-6)
         elif unit == "share":
             value = math.floor(100 * value + 1e-6) / 100
+        elif unit == "frames/s" or (unit == "stops" and more):
+            value = math.ceil(10 * value - 1e-6) / 10
         elif unit in ("stops", "intervals"):
             value = math.floor(10 * value + 1e-6) / 10
         return self.number(value, unit)
@@ -100,7 +102,7 @@ class Saying:
         if name in FIGURE_KEYS:
             return self.say(f"figure.{FIGURE_KEYS[name]}")
         first, _, rest = name.partition(".")
-        if first in AXES and rest in ("limit", "spare"):
+        if first in AXES and rest in ("limit", "spare", "advised"):
             return self.say(f"figure.axis_{rest}", axis=self.say(f"axis.{first}"))
         if first in AXES and rest.partition(".")[2] in ("j", "retention"):
             step, _, part = rest.partition(".")

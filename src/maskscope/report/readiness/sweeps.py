@@ -52,7 +52,8 @@ def _chart(sweep: Sweep, words: Saying) -> Chart:
         for p in points
     ]
     header = [say(f"sweep.column_{name}") for name in ("level", "retention", "low", "high", "metric")]
-    note = say("sweep.note", keep=words.number(sweep.keep, "share"), limit=_limit(sweep, words))
+    advised = say("page.none") if sweep.advised is None else words.value(sweep.advised)
+    note = say("sweep.note", keep=words.number(sweep.keep, "share"), limit=_limit(sweep, words), advised=advised)
     return Chart(say(f"sweep.title_{sweep.axis}"), figure, note, header, table)
 
 

@@ -15,6 +15,7 @@ from maskscope.readiness.conditions import Axis, degraded, label
 from maskscope.readiness.figure import Bound, Figure
 from maskscope.readiness.limits import CurvePoint, limit_of
 from maskscope.readiness.parts import Sentence, Sweep, SweepPoint
+from maskscope.readiness.room import advise
 from maskscope.studies.readiness.clean import CleanRun
 from maskscope.studies.readiness.passes import PassResult, PassStore, follow, mask_prompts
 from maskscope.tracking.prompts import Prompt
@@ -180,10 +181,11 @@ class SweepWork:
                 bound="exact" if limit.level is not None else "at least",
             )  # fmt: skip
             sentence = self._sentence(axis, levels, shown, limit.level)
-        return Sweep(
+        sweep = Sweep(
             axis=name, unit=axis.unit, harder=axis.harder, logarithmic=axis.logarithmic, present=present,
             keep=self.keep, points=tuple(shown), limit=found, spare=spare, sentence=sentence,
         )  # fmt: skip
+        return advise(sweep)
 
     def _sentence(
         self, axis: Axis, levels: Sequence[Level], points: Sequence[SweepPoint], limit: float | None

@@ -90,12 +90,17 @@ def test_every_number_is_on_the_page_with_its_metric(language: str) -> None:
 def test_the_decision_says_what_the_result_says() -> None:
     decision = Decision(made_up_readiness(), Saying(wording("en")))
     sentences = [decision.sentence(sweep) for sweep in decision.result.sweeps]
-    assert sentences[1] == (
-        "Keep at least 20.8 frames/s; at 20 frames/s only 77 % of the accuracy is left. "
-        "There the object moves 0.15 of its size a frame."
+    assert sentences[0] == (
+        "Keep at least 155 px of picture width: below 124 px, less than 80 % of the accuracy is left, and at 107 px "
+        "only 74 %."
     )
-    assert sentences[2].startswith("The light may fall by 4.1 stops;")
-    assert "no harm up to 4 stops" in sentences[3]
+    assert sentences[1] == (
+        "The present frame rate leaves too little room: below 20.8 frames/s, less than 80 % of the accuracy is left, "
+        "and at 20 frames/s only 77 %. Go to 26 frames/s or more. At 20 frames/s the object moves 0.15 of its "
+        "size a frame."
+    )
+    assert sentences[2].startswith("The light may fall by 3.1 stops: beyond 4.1 stops, less than 80 %")
+    assert sentences[3].endswith("no harm up to 4 stops above today's, the brightest tried. Plan with 3 stops at most.")
     plan = decision.plan()
     assert (
         "Opens when Frame rate: to spare is at least 1.5\N{MULTIPLICATION SIGN} (now 1.2\N{MULTIPLICATION SIGN})."
@@ -192,11 +197,21 @@ def test_bounds_and_shares() -> None:
     ("value", "unit", "text"),
     [
         (53.1, "px", "54 px"), (53.0, "px", "53 px"), (20.2, "quality", "21"), (5.99, "stops", "5.9 stops"),
-        (0.899, "share", "89 %"), (0.29, "share", "29 %"),
+        (0.899, "share", "89 %"), (0.29, "share", "29 %"), (12.41, "frames/s", "12.5 frames/s"),
     ],
 )  # fmt: skip
 def test_limits_are_rounded_to_the_safe_side(value: float, unit: str, text: str) -> None:
     assert Saying(wording("en")).rough(value, unit) == text
+
+
+def test_light_that_is_asked_for_is_rounded_up_and_every_number_of_a_sentence_leads_to_its_row() -> None:
+    assert Saying(wording("en")).rough(0.61, "stops", more=True) == "0.7 stops"
+    result = made_up_readiness()
+    needs = Decision(result, Saying(wording("ja"))).needs()
+    first = needs[: needs.index("</li>")]
+    led = re.findall(r'href="#number-(.*?)">(.*?)<', first)
+    assert led == [("resolution.advised", "155 px"), ("resolution.limit", "124 px"), ("resolution.3.retention", "74%")]
+    assert {name for name, _ in led} <= set(result.figures())
 
 
 def executable() -> str | None:
