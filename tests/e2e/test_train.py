@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,4 +109,34 @@ def test_bad_data_is_one_line(tmp_path: Path, recipe: Path, spoil: Callable[[Pat
     [line] = [line for line in result.stderr.splitlines() if line]
     assert line.startswith("error: ")
     assert problem in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_under_torchrun_bad_data_is_one_line_of_the_process_that_leads(recipe: Path, tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root")
+    two_sizes(root / "video" / "own" / "square")
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--redirects", "3", "--log-dir", "logs"]
+    arguments = ["train", str(root), "--recipe", str(recipe), "--device", "cpu", "--out", "out", "--cache", "cache"]
+    done = subprocess.run(
+        [sys.executable, *launcher, "-m", "maskscope.cli.main", *arguments],
+        cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, "as torchrun tells that processes failed"
+    told = {path.parent.name: path.read_text() for path in (tmp_path / "logs").rglob("stderr.log")}
+    assert told.keys() == {"0", "1"}
+    [line] = told["0"].splitlines()
+    assert line.startswith("error: frame 2 of ")
+    assert line.endswith("is 96x32, its first frame is 96x64; give frames and masks of a clip one size")
+    assert told["1"] == ""
+    assert done.stderr.count("exitcode  : 2 ") == 2, done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_device_that_is_not_there_is_one_line(root: Path, recipe: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["train", str(root), "--recipe", str(recipe), "--device", "nonsense", "--out", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: the device 'nonsense' is not available (Expected one of cpu, cuda")
     assert not (tmp_path / "out").exists()

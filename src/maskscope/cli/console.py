@@ -13,6 +13,8 @@ from typing import Never, Protocol
 import typer
 from tqdm import tqdm
 
+USER_ERROR, INTERRUPTED = 2, 130
+
 
 class Progress(Protocol):
     """How far some work is, as the studies report it."""

@@ -26,10 +26,8 @@ from maskscope.cli import (
     train,
     transform,
 )
-from maskscope.cli.console import log_to_terminal
+from maskscope.cli.console import INTERRUPTED, USER_ERROR, log_to_terminal
 from maskscope.errors import MaskscopeError
-
-USER_ERROR, INTERRUPTED = 2, 130
 
 
 class _OneLineErrors(TyperGroup):

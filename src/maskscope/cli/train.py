@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from maskscope.cli.console import stopping
+from maskscope.cli.console import USER_ERROR, stopping
 from maskscope.cli.step_bar import StepBar
+from maskscope.errors import MaskscopeError
 
 HELP = """
 Train the compact model.
@@ -59,13 +62,29 @@ def train(
     from maskscope.training.recipe_file import read_recipe
     from maskscope.training.team import team_of_environment
 
-    plan, leads = read_recipe(recipe), team_of_environment().leads
+    team = team_of_environment()
+    leads = team.leads
     options = TrainOptions(data, out, cache, processes, workers, device)
-    with folder_lock(out) if leads else nullcontext(), stopping("step") as stop, StepBar() as bar:
-        finished = run(plan, options, watch=bar, stop=stop)
+    with _one_voice(team.size, leads):
+        plan = read_recipe(recipe)
+        with folder_lock(out) if leads else nullcontext(), stopping("step") as stop, StepBar() as bar:
+            finished = run(plan, options, watch=bar, stop=stop)
     if not leads:
         return
     if not finished:
         typer.echo(f"stopped after step {bar.done} of {plan.steps}; run the same command to go on", err=True)
         raise typer.Exit(stop.exit_code)
     typer.echo(f"{plan.steps} steps; the weights are {out / WEIGHTS_NAME}, for --model of every command")
+
+
+@contextmanager
+def _one_voice(processes: int, leads: bool) -> Iterator[None]:
+    """Of the processes that `torchrun` started, the one that leads tells an error; all end with the same code."""
+    try:
+        yield
+    except MaskscopeError as error:
+        if processes > 1:  # torchrun terminates the others when the first has ended; they are ending themselves
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if leads:
+            raise
+        raise typer.Exit(USER_ERROR) from error

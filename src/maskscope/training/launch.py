@@ -77,10 +77,10 @@ def train(
 
     Raises:
         DatasetError: data that cannot be trained on.
-        SettingError: a recipe or number of processes that does not work out.
+        SettingError: a recipe, device or number of processes that does not work out.
         CheckpointError: weights to start from, or a checkpoint, that cannot be used.
         OutputError: no room for checkpoint, log or decoded data.
-        MaskscopeError: the loss is no number.
+        MaskscopeError: the loss is no number, or what another process of the team met.
     """
     check_recipe(recipe)
     team = team_of_environment()
@@ -136,12 +136,12 @@ def _work(
     if team.size > 1 and device.type == "cpu":
         torch.set_num_threads(1)  # see `maskscope.training.team`
     with joined(team, device):
-        if team.leads:
-            # decoded once, before the others want it
-            open_corpus(options.data, options.cache, scenes=recipe.scenes_to_draw)
-        team.meet(device)
-        corpus = open_corpus(options.data, options.cache, scenes=recipe.scenes_to_draw)
-        model = new_model(recipe, corpus).to(device)
+        with team.together(device):
+            if team.leads:  # decoded once, before the others want it
+                open_corpus(options.data, options.cache, scenes=recipe.scenes_to_draw)
+        with team.together(device):
+            corpus = open_corpus(options.data, options.cache, scenes=recipe.scenes_to_draw)
+            model = new_model(recipe, corpus).to(device)
         held_out, size = held_out_sequences(corpus), stretches(recipe)[-1].phase.size_hw
         trainer = Trainer(
             model,
@@ -153,7 +153,9 @@ def _work(
             watch=watch,
             stop=stop,
         )
-        return trainer.run(options.workers)
+        finished = trainer.run(options.workers)
+        team.meet(device)  # nobody ends well while the one that writes fails
+        return finished
 
 
 @contextmanager
@@ -197,12 +199,15 @@ def _follow(index: int, size: int, recipe: Recipe, options: TrainOptions) -> Non
 
 
 def _device(name: str | None) -> torch.device:
-    """The device asked for; under `torchrun` the GPU of this process's local number."""
-    if name is not None:
-        return torch.device(name)
-    device = default_device()
-    local = os.environ.get("LOCAL_RANK")
-    return torch.device(device.type, int(local)) if local is not None and device.type == "cuda" else device
+    """The device asked for, tried out; under `torchrun` the GPU of this process's local number."""
+    name = name or default_device().type
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
+        reason = " ".join(str(error).split())[:120]
+        raise SettingError(f"the device {name!r} is not available ({reason})", "use cpu") from None
 
 
 def _processes(recipe: Recipe, device: torch.device) -> int:

@@ -108,13 +108,14 @@ class Trainer:
         self.ends: dict[int, dict[str, Tensor]] = {}
         self._set_out(recipe.cycles[0])
         self.progress = Progress()
-        with writing(out):
-            out.mkdir(parents=True, exist_ok=True)
         self.state_path, self.weights, self.log = out / STATE_NAME, out / WEIGHTS_NAME, RunLog(out / LOG_NAME)
-        if self.state_path.is_file():
-            self._resume()
-        if self.team.leads:
-            self.log.cut(self.progress.step)
+        with self.team.together(model.device):
+            with writing(out):
+                out.mkdir(parents=True, exist_ok=True)
+            if self.state_path.is_file():
+                self._resume()
+            if self.team.leads:
+                self.log.cut(self.progress.step)
         self._recent: list[Tensor] = []
 
     def run(self, workers: int = 0) -> bool:

@@ -10,10 +10,19 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from maskscope.errors import MaskscopeError
+
+_LONGEST: Final = 1000  # bytes of an error that others are told
+
+
+class TeamError(MaskscopeError, RuntimeError):
+    """Another process of the team is gone, so that this one waited for it in vain."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +40,44 @@ class Team:
     def meet(self, device: torch.device) -> None:
         """Wait until every process of the team is here."""
         if self.size > 1:
-            dist.all_reduce(torch.zeros(1, device=device))
+            _add_up(torch.zeros(1, device=device))
+
+    @contextmanager
+    def together(self, device: torch.device) -> Iterator[None]:
+        """Every process gets through what is done here, or none does; it must not wait for the others within.
+
+        Raises:
+            MaskscopeError: the process's own, or else the one of the first process that has one.
+            TeamError: another process is gone.
+        """
+        failure: MaskscopeError | None = None
+        try:
+            yield
+        except MaskscopeError as error:
+            failure = error
+        reasons = self._told(str(failure or ""), device) if self.size > 1 else []
+        if failure is not None:
+            raise failure
+        if reason := next(filter(None, reasons), ""):
+            raise MaskscopeError(reason)
+
+    def _told(self, text: str, device: torch.device) -> list[str]:
+        """What each process has to say; as tensors of one size, which all backends can send."""
+        content = text.encode()[:_LONGEST]
+        mine = torch.zeros(_LONGEST, dtype=torch.uint8)
+        mine[: len(content)] = torch.tensor(list(content), dtype=torch.uint8)
+        table = torch.zeros(self.size, _LONGEST, device=device)
+        table[self.rank] = mine.to(device)
+        _add_up(table)
+        return [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in table.to("cpu", torch.uint8).numpy()]
 
     def agreed(self, wish: bool, device: torch.device) -> bool:
         """Whether every process of the team wishes it."""
         if self.size == 1:
             return wish
         wishes = torch.tensor(float(wish), device=device)
-        dist.all_reduce(wishes, dist.ReduceOp.MIN)
-        return bool(wishes > 0)
+        _add_up(wishes)
+        return bool(wishes >= self.size)
 
     def average(self, parameters: Iterable[nn.Parameter], numbers: Tensor) -> Tensor:
         """Average gradients in place over the team, and a few numbers with them.
@@ -59,7 +97,7 @@ class Team:
             return numbers
         gradients = [p.grad for p in learned if p.grad is not None]
         flat = torch.cat([numbers.to(gradients[0].device), *(g.flatten() for g in gradients)])
-        dist.all_reduce(flat)
+        _add_up(flat)
         flat /= self.size
         start = len(numbers)
         for gradient in gradients:
@@ -68,9 +106,18 @@ class Team:
         return flat[: len(numbers)].to(numbers.device)
 
 
+def _add_up(values: Tensor) -> None:
+    """Sum over the team, in place."""
+    try:
+        dist.all_reduce(values)
+    except RuntimeError as error:
+        raise TeamError("another process of the team has ended", "what it said tells why") from error
+
+
 def team_of_environment() -> Team:
     """This process's place as `torchrun` states it in RANK and WORLD_SIZE; alone where it does not."""
-    return Team(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+    size = int(os.environ.get("WORLD_SIZE", 1))
+    return Team(int(os.environ.get("RANK", 0)), size) if size > 1 else Team()
 
 
 @contextmanager
