@@ -255,3 +255,22 @@ def test_it_looks_right_in_a_browser(browser: Any, tmp_path: Path, language: str
         assert paper.startswith(b"%PDF")
         assert 4 <= pages <= 24
     page.close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_decision_has_two_sheets_of_paper(browser: Any, tmp_path: Path, language: str) -> None:
+    result = made_up_readiness()
+    several = (*result.plan[:-1], *(replace(each, rule=f"more {each.rule}") for each in result.plan[1:]))
+    (tmp_path / "page.html").write_text(own_part(build_readiness_page(replace(result, plan=several), language)))
+    page = browser.new_page(offline=True)
+    page.goto((tmp_path / "page.html").as_uri())
+    page.evaluate("document.querySelectorAll('main > :not(header):not(.decision)').forEach(each => each.remove())")
+    paper = page.pdf(prefer_css_page_size=True, print_background=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 2
+    page.emulate_media(media="print")
+    least = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('main *')].filter(each => each.innerText)"
+        ".map(each => parseFloat(getComputedStyle(each).fontSize)))"
+    )
+    assert least * 72 / 96 >= 7, "points"
+    page.close()
