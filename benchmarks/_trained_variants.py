@@ -8,20 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from maskscope.model.checkpoints import save_checkpoint
 from maskscope.model.config import SAM2Config
 from maskscope.model.presets import COMPACT
-from maskscope.model.sam2 import SAM2
-from maskscope.training.batches import GroupBatches
-from maskscope.training.clips import ClipSampler
 from maskscope.training.corpus import open_corpus
-from maskscope.training.imagenet_trunk import load_imagenet_trunk
-from maskscope.training.initialise import start_matching
-from maskscope.training.launch import TrainOptions, train
+from maskscope.training.launch import TrainOptions, fresh_model, train
 from maskscope.training.loop import LOG_NAME, WEIGHTS_NAME, StepReport
-from maskscope.training.recipe import Phase, Recipe, stretches
+from maskscope.training.recipe import Recipe
 from maskscope.training.recipe_file import read_recipe
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -89,23 +82,10 @@ def run(
     if one.config is not None:
         start = runs / "starts" / f"{one.name}.safetensors"
         if not start.is_file():
-            save_checkpoint(_start(one, one.config, data, cache), start)
+            save_checkpoint(fresh_model(recipe, open_corpus(data, cache), one.config, one.pretrained), start)
         recipe = dataclasses.replace(recipe, initial=start)
     done = train(recipe, TrainOptions(data, out, cache), watch=watch, stop=stop)
     if done:
         LOGS.mkdir(parents=True, exist_ok=True)
         shutil.copy(out / LOG_NAME, LOGS / f"{one.name}.jsonl")
     return done
-
-
-def _start(one: Trained, config: SAM2Config, data: Path, cache: Path) -> SAM2:
-    """A model before its first step, as `maskscope.training.launch.new_model` makes the compact one."""
-    recipe = one.recipe
-    torch.manual_seed(recipe.seed)
-    model = SAM2(config)
-    if one.pretrained:
-        model.image_encoder.trunk.load_state_dict(load_imagenet_trunk())
-    sampler = ClipSampler(open_corpus(data, cache), recipe.clips, recipe.seed + 1)
-    batch = GroupBatches(sampler, Phase(1, 24, 1, stretches(recipe)[0].phase.size_hw, groups=1), (1.0, 0.0, 0.0))[0]
-    start_matching(model, batch.images()[0], batch.masks_tbhw[0][:, None].float())
-    return model

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from _davis_options import add_davis_options, dataset_of
 from _table import Result, Timed, print_table, rows_of, write_record
-from maskscope.data.davis import DavisDataset, DavisSequence
+from maskscope.data.davis import DavisSequence
 from maskscope.errors import MaskscopeError
-from maskscope.evaluate.protocol import DAVIS, PROTOCOLS, Protocol, evaluate_sequence
+from maskscope.evaluate.protocol import PROTOCOLS, Protocol, evaluate_sequence
 
 Labels = NDArray[np.uint8]
 Method = Callable[[DavisSequence], Iterator[Labels]]
@@ -68,14 +68,10 @@ def run(method: Method, sequence: DavisSequence, protocol: Protocol) -> Result:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="folder in the layout of DAVIS")
-    parser.add_argument("--split", help='list under ImageSets, such as "2017/val"; default: every sequence')
-    parser.add_argument("--single-object", action="store_true", help="merge all objects into one, as DAVIS 2016 does")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default=DAVIS.name, help="which frames count")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as a record")
+    add_davis_options(parser)
     options = parser.parse_args()
     try:
-        dataset = DavisDataset(options.dataset, single_object=options.single_object, split=options.split)
+        dataset = dataset_of(options)
         tables = {}
         for name, method in METHODS.items():
             sequences = tqdm(dataset, desc=name, unit="sequence", disable=None, leave=False)

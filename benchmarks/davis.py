@@ -18,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from _davis_options import add_davis_options, dataset_of
 from _table import Result, Timed, print_table, rows_of, write_record
-from maskscope.data.davis import DavisDataset, DavisSequence
+from maskscope.data.davis import DavisSequence
 from maskscope.data.label_maps import label_map
 from maskscope.errors import MaskscopeError
-from maskscope.evaluate.protocol import DAVIS, PROTOCOLS, Protocol, evaluate_sequence
+from maskscope.evaluate.protocol import PROTOCOLS, Protocol, evaluate_sequence
 from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.checkpoints import load_model
@@ -73,7 +74,7 @@ def size_of(text: str) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="folder in the layout of DAVIS")
+    add_davis_options(parser)
     parser.add_argument("--model", default="compact", metavar="NAME|FILE")
     parser.add_argument("--policy", default="stock", metavar="NAME[:key=value,...]", help="see `maskscope policies`")
     parser.add_argument("--prompt", choices=("mask", "box", "click"), default="mask", help="how objects are given")
@@ -81,17 +82,13 @@ def main() -> None:
     parser.add_argument("--precision", choices=("auto", *DTYPES), default="auto")
     parser.add_argument("--device", help="default: the GPU if there is one")
     parser.add_argument("--sequences", nargs="+", metavar="NAME", help="only these")
-    parser.add_argument("--split", help='list under ImageSets, such as "2017/val"; default: every sequence')
-    parser.add_argument("--single-object", action="store_true", help="merge all objects into one, as DAVIS 2016 does")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default=DAVIS.name, help="which frames count")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as a record")
     options = parser.parse_args()
     try:
         registry.policy(options.policy)  # a mistake in it is told before anything is loaded
         device = torch.device(options.device) if options.device else default_device()
         dtype = preferred_dtype(device) if options.precision == "auto" else DTYPES[options.precision]
         model = load_model(options.model, device=device, dtype=dtype, image_size=options.image_size)
-        dataset = DavisDataset(options.dataset, single_object=options.single_object, split=options.split)
+        dataset = dataset_of(options)
         chosen = [dataset[name] for name in options.sequences or dataset.sequences]
         with tqdm(chosen, unit="sequence", disable=None, leave=False) as sequences:
             rows = rows_of([run(model, options, sequence, PROTOCOLS[options.protocol]) for sequence in sequences])

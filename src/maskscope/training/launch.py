@@ -18,6 +18,7 @@ from torch.multiprocessing.spawn import ProcessContext, ProcessException, start_
 
 from maskscope.errors import MaskscopeError, SettingError
 from maskscope.model.checkpoints import load_model
+from maskscope.model.config import SAM2Config
 from maskscope.model.precision import default_device
 from maskscope.model.presets import COMPACT
 from maskscope.model.sam2 import SAM2
@@ -100,18 +101,32 @@ def train(
 
 
 def new_model(recipe: Recipe, corpus: Corpus) -> SAM2:
-    """The compact model before its first step."""
+    """The compact model before its first step: the recipe's initial weights, or a fresh one."""
+    if recipe.initial is None:
+        return prepared(fresh_model(recipe, corpus), recipe)
     torch.manual_seed(recipe.seed)
-    if recipe.initial is not None:
-        return prepared(load_model(recipe.initial, device="cpu").float(), recipe)
-    model = SAM2(COMPACT)
-    model.image_encoder.trunk.load_state_dict(load_imagenet_trunk())
+    return prepared(load_model(recipe.initial, device="cpu").float(), recipe)
+
+
+def fresh_model(recipe: Recipe, corpus: Corpus, config: SAM2Config = COMPACT, pretrained: bool = True) -> SAM2:
+    """A model that no step has changed, drawn from the recipe's seed.
+
+    Args:
+        recipe: its seed, and whether memory attention begins as feature matching.
+        corpus: of the clips on which that begins.
+        config: of a model with the compact one's trunk.
+        pretrained: whether the trunk has ImageNet's weights.
+    """
+    torch.manual_seed(recipe.seed)
+    model = SAM2(config)
+    if pretrained:
+        model.image_encoder.trunk.load_state_dict(load_imagenet_trunk())
     if recipe.matching_start:
         size = stretches(recipe)[0].phase.size_hw
         sampler = ClipSampler(corpus, recipe.clips, recipe.seed + 1)  # clips that no step sees
         batch = GroupBatches(sampler, Phase(1, 24, 1, size, groups=1), (1.0, 0.0, 0.0))[0]
         start_matching(model, batch.images()[0], batch.masks_tbhw[0][:, None].float())
-    return prepared(model, recipe)
+    return model
 
 
 def prepared(model: SAM2, recipe: Recipe) -> SAM2:
