@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ class JobRecord:
         path: read if it is there, written after every job.
         benchmark: what it is of.
         request: what decides the results; a file of another request is refused. None takes what is there.
+        keep: further keys of the file to keep.
 
     Raises:
         RecordError: the file is of something else, or damaged.
     """
 
-    def __init__(self, path: Path, benchmark: str, request: Mapping[str, Any] | None) -> None:
+    def __init__(self, path: Path, benchmark: str, request: Mapping[str, Any] | None, keep: Sequence[str] = ()) -> None:
         self.path, self.benchmark = path, benchmark
         self.content: dict[str, Any] = {}
         if path.exists():
@@ -35,8 +36,9 @@ class JobRecord:
         if request is not None:
             machine = {"system": platform.system(), "processor": platform.machine()}
             about = {"benchmark": benchmark, "command": command_line(), "versions": versions(), "machine": machine}
+            kept = {key: self.content[key] for key in keep if key in self.content}
             jobs = self.content.get("jobs", {})
-            self.content = {**about, "request": json.loads(json.dumps(request)), "jobs": jobs}
+            self.content = {**about, "request": json.loads(json.dumps(request)), **kept, "jobs": jobs}
 
     def _read(self, request: Mapping[str, Any] | None) -> None:
         try:

@@ -11,7 +11,8 @@ differ from each other in one thing: `benchmarks/recipes/*.toml`, made by --trai
 `benchmarks/records/ablations`.
 
 Clips: the sequences that training left out, and drawn ones; the first --max-frames of each, the first mask given. The
-record is written after every clip and row, so a run that ends early goes on where it stopped.
+record is written after every clip and row, so a run that ends early goes on where it stopped. It holds digests of the
+weights and recipes: rows of others are measured again, and not told.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tqdm import tqdm
 from _ablated import BASE, VARIANTS, Variant
 from _job_record import JobRecord
 from _labelling import FirstFrames, held_out_sequences
+from _made_from import MADE_FROM, forget_stale, made_from, rows_to_tell
 from _marked import write_marked
 from _trained_variants import TRAINED, TRAINED_BASE, run
 from maskscope.cli.step_bar import StepBar
@@ -83,11 +85,13 @@ class Rows:
         self.given, self.device = given, default_device()
         self.dtype = preferred_dtype(self.device)
         self._loaded: dict[str, SAM2] = {}
+        self.made_from: dict[str, dict[str, str]] = {}
         if given.trained:
             there = [one for one in TRAINED if one.weights(given.runs).is_file()]
             if not there:
                 raise SettingError(f"there are no weights of short runs in {given.runs}", "make them with --train DATA")
             self.files = {one.label: str(one.weights(given.runs)) for one in there}
+            self.made_from = {one.label: made_from(one, given.runs) for one in there}
             self.rows = tuple(Variant(one.label, image_size=TRAINED_SIZE) for one in there)
             self.base = next(one.label for one in TRAINED if one.name == TRAINED_BASE)
         else:
@@ -130,7 +134,9 @@ def measure(given: argparse.Namespace) -> JobRecord:
         "precision": str(rows.dtype).removeprefix("torch."),
         "clips": {clip.name: clip.num_frames for clip in clips},
     }
-    record = JobRecord(given.json, "ablations", request)
+    record = JobRecord(given.json, "ablations", request, keep=(MADE_FROM,))
+    if given.trained:
+        forget_stale(record, rows.made_from)
     end = time.monotonic() + 60 * given.minutes
     for clip in tqdm(clips, unit=" clips", disable=None):
         done = record.jobs.get(clip.name, {})
@@ -160,7 +166,9 @@ def page(records: Sequence[JobRecord]) -> str:
     """Tables of the records, as Markdown."""
     parts = []
     for record in records:
-        digest, asked = record.content["digest"], record.request
+        digest, asked, rows = record.content["digest"], record.request, rows_to_tell(record)
+        if not rows:
+            continue
         frames = sum(asked["clips"][clip] for clip in digest["clips"])
         about = "Short runs, trained and tracked at 384 x 224" if asked["trained"] else "The shipped weights"
         lines = [
@@ -170,7 +178,7 @@ def page(records: Sequence[JobRecord]) -> str:
             "| | J&F | difference (95 % interval over clips) |",
             "|---|---|---|",
         ]
-        for row in digest["rows"]:
+        for row in rows:
             gain = row["less_base"]
             told = (
                 "" if gain is None else "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * value for value in gain.values()))
@@ -233,7 +241,8 @@ def main() -> None:
             measure(given)
         if not (records := records_of(given)):
             raise SettingError("no clip is complete yet, so there is nothing to tell", "run the benchmark")
-        text = page(records)
+        if not (text := page(records)):
+            raise SettingError("no record is of the weights and recipes as they are now", "run the benchmark")
         print(text)
         if given.write:
             write_marked(given.write, "ablations", text)
