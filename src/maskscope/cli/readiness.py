@@ -257,8 +257,11 @@ def _check_given(context: typer.Context, watch: bool) -> None:
 
 def _told(result: ReadinessResult) -> str:
     lines = [
-        f"{'':<14} {'present':>10} {'limit':>24}",
-        *(f"{each.axis:<14} {each.present:>10.4g} {_limit(each.limit):>24}  {each.unit}" for each in result.sweeps),
+        f"{'':<14} {'present':>10} {'limit':>24} {'advised':>12}",
+        *(
+            f"{each.axis:<14} {each.present:>10.4g} {_limit(each.limit):>24} {_limit(each.advised):>12}  {each.unit}"
+            for each in result.sweeps
+        ),
         *(
             f"{each.policy:<14} holds {_limit(each.horizon)} frames, occlusions of {_limit(each.longest_occlusion)}, "
             f"prompt again every {_limit(each.reprompt_interval)} frames"
@@ -272,8 +275,8 @@ def _told(result: ReadinessResult) -> str:
     return "\n".join(lines)
 
 
-def _limit(figure: Figure) -> str:
-    if figure.value is None:
+def _limit(figure: Figure | None) -> str:
+    if figure is None or figure.value is None:
         return "-"
     sign = {"exact": "", "at least": ">= ", "at most": "<= "}[figure.bound]
     ends = "" if figure.low is None or figure.high is None else f" [{figure.low:.3g}, {figure.high:.3g}]"

@@ -27,7 +27,7 @@ SHORT_SECONDS: Final = 2.0
 
 LONGER: Final = 1.2  # a policy is better from this factor on; below is chance
 
-Operator = Literal["below", "above", "at least", "low above", "high below", "found"]
+Operator = Literal["below", "above", "at least", "low above", "high below", "found", "open"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Test:
     Attributes:
         figure: its name; a figure without value holds no test.
         is_: "below", "above" and "at least" compare the value, "low above" and "high below" the ends of its interval;
-            "found" holds where the value is exact: something happened, and was not only not seen.
+            "found" holds where the value is exact: something happened, and was not only not seen; "open" where not.
         than: a number, the name of another figure, or of a setting such as "keep".
         times: factor on what it is compared with.
     """
@@ -66,7 +66,7 @@ class Test:
             case "high below":
                 return figure.high is not None and figure.high < than * self.times
             case _:
-                return figure.bound == "exact"
+                return (figure.bound == "exact") == (self.is_ == "found")
 
     def _than(self, figures: Mapping[str, Figure], settings: Mapping[str, float]) -> float | None:
         if not isinstance(self.than, str):
@@ -187,16 +187,18 @@ RULES: Final = (
     ),
     Rule(
         "steady_light", "mitigate", _short_of("flicker", _beyond("flicker.object", "high")),
-        opens="flicker.spare", opens_at=ROOM["flicker"], opens_when="at least",
+        opens="flicker.spare", opens_at=ROOM["flicker"], opens_when="at least", unless=("black_frames",),
         values={"limit": "flicker.limit", "flicker": "flicker.object"},
     ),
     Rule(
         "cuts", "mitigate", ((Test("cuts.frame", "above", 0.0),),),
-        opens="cuts.frame", opens_at=0.0, opens_when="at most", values={"count": "cuts.frame"},
+        opens="cuts.frame", opens_at=0.0, opens_when="at most", unless=("black_frames",),
+        values={"count": "cuts.frame"},
     ),
     Rule(
         "frozen", "mitigate", ((Test("frozen.frame", "above", FROZEN_SHARE),),),
-        opens="frozen.frame", opens_at=FROZEN_SHARE, opens_when="at most", values={"share": "frozen.frame"},
+        opens="frozen.frame", opens_at=FROZEN_SHARE, opens_when="at most", unless=("black_frames",),
+        values={"share": "frozen.frame"},
     ),
     Rule(
         "lookalikes", "mitigate", ((Test("lookalike.background", "below", 0.0),),),
@@ -259,7 +261,12 @@ NOT_YET: Final = (
         opens="baseline.j", instead="baseline.consistency", opens_at="keep", opens_when="at least",
     ),
     Rule(
-        "not_long", "wait", ((Test("stock.horizon", "below", "short.frames"),),),
+        "not_long", "wait", ((Test("stock.horizon", "found"), Test("stock.horizon", "below", "short.frames")),),
+        opens="stock.horizon", opens_at="short.frames", opens_when="at least",
+        values={"frames": "stock.horizon", "least_frames": "short.frames"},
+    ),
+    Rule(
+        "not_shown", "wait", ((Test("stock.horizon", "open"), Test("stock.horizon", "below", "short.frames")),),
         opens="stock.horizon", opens_at="short.frames", opens_when="at least",
         values={"frames": "stock.horizon", "least_frames": "short.frames"},
     ),

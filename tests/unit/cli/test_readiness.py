@@ -64,8 +64,8 @@ def test_without_a_prompt_it_asks_for_one(film: Path) -> None:
 
 def test_what_the_terminal_says_of_a_result() -> None:
     lines = _told(too_short(made_up_readiness())).splitlines()
-    assert lines[1].split() == ["resolution", "854", "124", "[114,", "134]", "px"]
-    assert lines[2].split() == ["frame_rate", "1", "-", "frames/s"]
-    assert lines[4].split() == ["light_up", "0", ">=", "4", "stops"]
+    assert lines[1].split() == ["resolution", "854", "124", "[114,", "134]", "155", "px"]
+    assert lines[2].split() == ["frame_rate", "1", "-", "-", "frames/s"]
+    assert lines[4].split() == ["light_up", "0", ">=", "4", ">=", "3", "stops"]
     assert "  mitigate  lookalikes  (lookalike.background)" in lines
     assert "short tasks: mitigate" in lines

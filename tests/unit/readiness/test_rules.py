@@ -115,6 +115,14 @@ def test_where_nothing_starts_the_page_may_not_say_that_something_can():
     assert verdict(brief) == "wait"
 
 
+def test_a_clip_too_short_to_show_a_short_task_is_not_said_to_have_lost_it():
+    never_lost = {"value": 47.0, "bound": "at least"}
+    said = plan(figures(stock__horizon=never_lost, composite__horizon=never_lost), SETTINGS)
+    assert [each.rule for each in said] == ["not_shown"]
+    assert said[0].values["least_frames"] == 50.0
+    assert verdict(said) == "wait"
+
+
 def test_without_truth_the_way_back_opens_the_next_stage():
     unknown = {"value": None, "state": "no true masks were given"}
     (said,) = plan(figures(baseline__j=unknown, baseline__consistency=0.5), SETTINGS)
