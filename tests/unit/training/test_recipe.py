@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,15 @@ def test_mistakes_in_a_file_are_told(tmp_path: Path, text: str, problem: str) ->
 def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(SettingError, match="no recipe or file called 'kompakt'; give compact, or a TOML file"):
         read_recipe("kompakt")
+
+
+def test_the_recipe_in_the_docs_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "mine.toml").write_text(example, encoding="utf-8")
+    recipe = read_recipe(str(tmp_path / "mine.toml"))
+    assert recipe.initial == tmp_path / "start.safetensors"
+    assert recipe.clips.video == 0.6
+    [stretch] = stretches(recipe)
+    assert (stretch.phase.steps, stretch.phase.size_hw) == (1500, (288, 512))
+    assert stretch.cycle.frozen == ("image_encoder",)
