@@ -122,6 +122,10 @@ def page(record: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _drawn(seeds: int) -> str:
+    return "drawn once" if seeds == 1 else f"the mean of {seeds} draws"
+
+
 def _about(record: Mapping[str, Any]) -> str:
     found, asked = record["digest"], record["request"]
     size = "x".join(map(str, asked["image_size"]))
@@ -132,7 +136,7 @@ def _about(record: Mapping[str, Any]) -> str:
     clips = ", ".join(found["clips"])
     return (
         f"Over {len(found['clips'])} clips ({clips}), model {asked['model']} at {size} in {asked['precision']}: {use}; "
-        f"random choice is the mean of {asked['seeds']} draws. `{record['command']}`:"
+        f"random choice is {_drawn(asked['seeds'])}. `{record['command']}`:"
     )
 
 

@@ -37,6 +37,8 @@ def bundled_study() -> LabellingStudy | None:
 def study_of(digest: Any, command: str, way: str = "label-next") -> LabellingStudy:
     """The best number of labels of one way of choosing, from a record of `benchmarks/labelling.py --use finetune`.
 
+    The first mask of each clip, which the study's curves do not count, was trained on as well and has to be made, too.
+
     Args:
         digest: of the record: `clips`, and `curves` by way and number of labels, from 0 on.
         command: that made it.
@@ -52,8 +54,9 @@ def study_of(digest: Any, command: str, way: str = "label-next") -> LabellingStu
         raise RecordError(
             f"this is no digest of the labelling study ({error})", "run benchmarks/labelling.py"
         ) from error
-    labels = min(curve, key=lambda count: (-curve[count], count))
-    return LabellingStudy(labels=labels, clips=clips, before=before, after=curve[labels], command=command)
+    best = min(curve, key=lambda count: (-curve[count], count))
+    labels = best + clips if best else 0
+    return LabellingStudy(labels=labels, clips=clips, before=before, after=curve[best], command=command)
 
 
 def labelling_time(study: LabellingStudy | None) -> Figure:

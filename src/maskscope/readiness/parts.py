@@ -272,7 +272,7 @@ class LabellingStudy:
     """What labels were worth on other clips.
 
     Attributes:
-        labels: of the number that helped most, of those tried; 0 where none helped.
+        labels: masks that helped most, of the numbers tried, the first of each clip among them; 0 where none helped.
         clips: that it was tried on.
         before, after: mean J&F without labels and with them, 0..1.
         command: that made it.
