@@ -11,7 +11,7 @@ import torch
 log = logging.getLogger(__name__)
 
 _WORTH = 1.5  # bfloat16 must be this much faster to be chosen
-_SIDE = 1024
+_SIDES = (256, 1024)  # of products; where small ones lose, a large one takes seconds and is not tried
 _TRIALS = 5
 
 
@@ -25,21 +25,25 @@ def default_device() -> torch.device:
 def preferred_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where it is supported and its matrix products are clearly faster, else float32.
 
-    On a GPU support decides. On a CPU products of 1024 x 1024 are timed (some ten milliseconds): processors with
-    bfloat16 instructions win about four times, others lose.
+    On a GPU support decides. On a CPU products are timed, which takes some ten milliseconds: processors with bfloat16
+    instructions win about four times, others lose eighty.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device.type != "cpu":
         return torch.float32
-    ratio = _product_seconds(torch.float32) / _product_seconds(torch.bfloat16)
+    ratio = 0.0
+    for side in _SIDES:
+        ratio = _product_seconds(torch.float32, side) / _product_seconds(torch.bfloat16, side)
+        if ratio < 1:
+            break
     log.info("bfloat16 products are %.1f times as fast as float32 on this CPU", ratio)
     return torch.bfloat16 if ratio > _WORTH else torch.float32
 
 
 @torch.inference_mode()
-def _product_seconds(dtype: torch.dtype) -> float:
-    a = torch.ones(_SIDE, _SIDE, dtype=dtype)
+def _product_seconds(dtype: torch.dtype, side: int) -> float:
+    a = torch.ones(side, side, dtype=dtype)
     trials = []
     for _ in range(_TRIALS):
         start = time.perf_counter()
