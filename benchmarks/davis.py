@@ -27,7 +27,7 @@ from maskscope.evaluate.protocol import PROTOCOLS, Protocol, evaluate_sequence
 from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.checkpoints import load_model
-from maskscope.model.precision import default_device, preferred_dtype
+from maskscope.model.precision import chosen_device, preferred_dtype
 from maskscope.studies.track import DTYPES
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.tracker import Tracker
@@ -85,7 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         registry.policy(options.policy)  # a mistake in it is told before anything is loaded
-        device = torch.device(options.device) if options.device else default_device()
+        device = chosen_device(options.device)
         dtype = preferred_dtype(device) if options.precision == "auto" else DTYPES[options.precision]
         model = load_model(options.model, device=device, dtype=dtype, image_size=options.image_size)
         dataset = dataset_of(options)

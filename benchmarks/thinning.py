@@ -32,7 +32,7 @@ from maskscope.memory.policies import registry
 from maskscope.model import SAM2
 from maskscope.model.checkpoints import load_model
 from maskscope.model.outputs import ImageFeatures
-from maskscope.model.precision import default_device, preferred_dtype
+from maskscope.model.precision import chosen_device, preferred_dtype
 from maskscope.studies.track import DTYPES
 from maskscope.tracking.picture import frame_tensor, input_size
 from maskscope.tracking.prompts import Prompt
@@ -147,7 +147,7 @@ def main() -> None:
     try:
         for share in shares:
             registry.policy(told(options.policy, share))  # a mistake is told before anything is loaded
-        device = torch.device(options.device) if options.device else default_device()
+        device = chosen_device(options.device)
         dtype = preferred_dtype(device) if options.precision == "auto" else DTYPES[options.precision]
         model = load_model(options.model, device=device, dtype=dtype)
         dataset = DavisDataset(options.dataset)

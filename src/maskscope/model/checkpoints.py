@@ -20,12 +20,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from maskscope.errors import CheckpointError, MaskscopeError, OutputError, ShapeError
+from maskscope.errors import CheckpointError, OutputError, ShapeError
 from maskscope.model.catalogue import ModelInfo, list_models, locate
 from maskscope.model.config import HieraConfig, SAM2Config
 from maskscope.model.fit import check_fit, meta_model, nearest_preset, preset_of
 from maskscope.model.keymap import Naming, from_ours, recognise_naming, to_ours, with_both_positions
-from maskscope.model.precision import default_device
+from maskscope.model.precision import chosen_device
 from maskscope.model.presets import PRESETS, with_image_size
 from maskscope.model.sam2 import SAM2
 from maskscope.model.weight_file import WeightFile, read_weight_file
@@ -100,7 +100,7 @@ def load_model(
     """
     if image_size is not None and (min(image_size) < 32 or any(side % 32 for side in image_size)):
         raise ShapeError(f"image_size is {image_size}, expected (height, width) in multiples of 32", "try (1024, 1024)")
-    target = _device(device)
+    target = chosen_device(device)
     path = locate(name_or_path, cache_dir=cache_dir, offline=offline, revision=revision)
     found = read_checkpoint(path, config=config)
     _log.info("%s: %s (%s names)", path, found.preset or f"a {found.config.family} model", found.naming)
@@ -260,14 +260,3 @@ def _not_sam2(file: WeightFile, path: Path) -> CheckpointError:
     return CheckpointError(
         f"{path} holds {what}, expected SAM 2 or SAM 2.1", "give such a file, or a name like compact"
     )
-
-
-def _device(device: torch.device | str | None) -> torch.device:
-    """The device asked for, tried out before anything is fetched."""
-    if device is None:
-        return default_device()
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
-        reason = " ".join(str(error).split())[:120]
-        raise MaskscopeError(f"the device {str(device)!r} is not available ({reason})", "use cpu") from None

@@ -8,6 +8,8 @@ from functools import cache
 
 import torch
 
+from maskscope.errors import SettingError
+
 log = logging.getLogger(__name__)
 
 _WORTH = 1.5  # bfloat16 must be this much faster to be chosen
@@ -19,6 +21,21 @@ def default_device() -> torch.device:
     """The accelerator PyTorch sees, else the CPU."""
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return accelerator or torch.device("cpu")
+
+
+def chosen_device(name: torch.device | str | None) -> torch.device:
+    """The device asked for, tried out; None is `default_device`.
+
+    Raises:
+        SettingError: there is no such device here.
+    """
+    if name is None:
+        return default_device()
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
+        reason = " ".join(str(error).split())[:120]
+        raise SettingError(f"the device {str(name)!r} is not available ({reason})", "use cpu") from None
 
 
 @cache

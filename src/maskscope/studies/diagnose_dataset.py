@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 
 from maskscope import __version__
 from maskscope.data.dataset import AnnotatedFrames
@@ -22,7 +21,7 @@ from maskscope.memory.policies import registry
 from maskscope.memory.settings import read_settings
 from maskscope.model import PRESETS
 from maskscope.model.checkpoints import locate
-from maskscope.model.precision import default_device, preferred_dtype
+from maskscope.model.precision import chosen_device, preferred_dtype
 from maskscope.observe.measures.onset import onset
 from maskscope.observe.measures.other_clips import CellSample
 from maskscope.observe.measures.separation import place_of
@@ -313,8 +312,8 @@ def _model(observe: ObserveOptions, folder: Path) -> ModelSpec:
     """With its precision decided: "auto" measures, and a folder's later runs keep to the first answer."""
     digest = file_digest(locate(observe.model))
     precision = observe.precision
+    device = chosen_device(observe.device or None)
     if precision == "auto":
-        device = torch.device(observe.device) if observe.device else default_device()
         earlier = _earlier(folder)
         known = earlier.get("precision") if earlier.get("sha256") == digest else None
         precision = known if known in DTYPES else str(preferred_dtype(device)).removeprefix("torch.")

@@ -10,8 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
 from maskscope import __version__
 from maskscope.data.dataset import AnnotatedFrames, AnnotatedSequence
 from maskscope.errors import DatasetError, SettingError
@@ -22,7 +20,7 @@ from maskscope.memory.policies import registry
 from maskscope.memory.settings import read_settings
 from maskscope.model import PRESETS
 from maskscope.model.checkpoints import locate
-from maskscope.model.precision import default_device, preferred_dtype
+from maskscope.model.precision import chosen_device, preferred_dtype
 from maskscope.records import SCHEMA_VERSION, merge_records, write_whole
 from maskscope.report.policy_rows import PolicyRow, compare_policies, read_cells
 from maskscope.report.policy_time import TimeRow, compare_times, read_moments
@@ -292,8 +290,8 @@ def _model(options: StressOptions, earlier: dict[str, Any]) -> ModelSpec:
     precision = options.precision
     if precision not in ("auto", "float32", "bfloat16"):
         raise SettingError(f"there is no precision {precision!r}", "give auto, float32 or bfloat16")
+    device = chosen_device(options.device or None)
     if precision == "auto":
-        device = torch.device(options.device) if options.device else default_device()
         before = earlier if earlier.get("sha256") == digest else {}
         precision = str(before.get("precision") or preferred_dtype(device)).removeprefix("torch.")
     name = options.model

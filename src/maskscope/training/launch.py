@@ -19,7 +19,7 @@ from torch.multiprocessing.spawn import ProcessContext, ProcessException, start_
 from maskscope.errors import MaskscopeError, SettingError
 from maskscope.model.checkpoints import load_model
 from maskscope.model.config import SAM2Config
-from maskscope.model.precision import default_device
+from maskscope.model.precision import chosen_device, default_device
 from maskscope.model.presets import COMPACT
 from maskscope.model.sam2 import SAM2
 from maskscope.training.batches import GroupBatches
@@ -218,11 +218,7 @@ def _device(name: str | None) -> torch.device:
     name = name or default_device().type
     if name == "cuda":
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # builds without CUDA assert
-        reason = " ".join(str(error).split())[:120]
-        raise SettingError(f"the device {name!r} is not available ({reason})", "use cpu") from None
+    return chosen_device(name)
 
 
 def _processes(recipe: Recipe, device: torch.device) -> int:

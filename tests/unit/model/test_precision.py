@@ -7,6 +7,7 @@ import time
 import pytest
 import torch
 
+from maskscope.errors import SettingError
 from maskscope.model import precision
 
 CPU = torch.device("cpu")
@@ -40,3 +41,11 @@ def test_it_takes_no_time_to_speak_of() -> None:
     begin = time.perf_counter()
     precision.preferred_dtype.__wrapped__(CPU)
     assert time.perf_counter() - begin < 5
+
+
+def test_a_device_that_is_not_there_is_said_in_one_line() -> None:
+    assert precision.chosen_device("cpu") == CPU
+    assert precision.chosen_device(None) == precision.default_device()
+    with pytest.raises(SettingError, match="device 'toaster' is not available") as caught:
+        precision.chosen_device("toaster")
+    assert "\n" not in str(caught.value)

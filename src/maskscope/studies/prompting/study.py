@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
 from maskscope import __version__
 from maskscope.errors import SettingError
 from maskscope.extras import load_extra
@@ -17,7 +15,7 @@ from maskscope.memory.policies import registry
 from maskscope.memory.settings import read_settings
 from maskscope.model import PRESETS
 from maskscope.model.checkpoints import locate
-from maskscope.model.precision import default_device, preferred_dtype
+from maskscope.model.precision import chosen_device, preferred_dtype
 from maskscope.records import SCHEMA_VERSION, merge_records, read_records, write_whole
 from maskscope.report.prompts_advice import Advice, advise
 from maskscope.report.prompts_page import write_prompts_page
@@ -213,8 +211,8 @@ def choose_model(options: PromptsOptions, earlier: Mapping[str, Any]) -> ModelSp
     precision = options.precision
     if precision not in ("auto", "float32", "bfloat16"):
         raise SettingError(f"there is no precision {precision!r}", "give auto, float32 or bfloat16")
+    device = chosen_device(options.device or None)
     if precision == "auto":
-        device = torch.device(options.device) if options.device else default_device()
         before = earlier if earlier.get("sha256") == digest else {}
         precision = str(before.get("precision") or preferred_dtype(device)).removeprefix("torch.")
     file = Path(options.model).expanduser()
