@@ -20,7 +20,7 @@ from pathlib import Path
 
 from _table import command_line
 from maskscope.data.output import writing
-from maskscope.errors import MaskscopeError
+from maskscope.errors import MaskscopeError, RecordError
 from maskscope.records import read_facts
 from maskscope.report.policy_records import setting_text
 from maskscope.report.policy_rows import CONTROL, Cell, compare_policies, read_cells
@@ -56,6 +56,19 @@ def rows_of(cells: Sequence[Cell], of: str, against: str) -> list[dict[str, obje
     return sorted(found, key=lambda row: (row["family"] != "", family_rank(str(row["family"])), str(row["severity"])))
 
 
+def model_of(files: Sequence[Path], cells: Sequence[Cell]) -> dict[str, str]:
+    """Name, weights and precision, the same in all records.
+
+    Raises:
+        RecordError: they are of more than one model.
+    """
+    found = {(each.get("model"), each.get("precision")) for each in (read_facts(f)["identity"] for f in files)}
+    if len(found) != 1:
+        raise RecordError(f"the results are of {len(found)} models or precisions", "give results of one")
+    ((sha256, precision),) = found
+    return {"name": cells[0].tracker, "sha256": str(sha256), "precision": str(precision)}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -65,16 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write a record")
     given = parser.parse_args(arguments)
     try:
-        files = sorted(file for folder in given.results for file in folder.rglob("*.parquet"))
-        rows = rows_of(read_cells(files), given.of, given.against)
+        files = sorted(file for folder in given.results for file in folder.glob("jobs/*.parquet"))
+        cells = read_cells(files)
+        rows = rows_of(cells, given.of, given.against)
         if not rows:
-            parser.error(
-                f"{', '.join(map(str, given.results))} has no condition with both {given.of} and {given.against}"
-            )
-        model = read_facts(files[0]).get("request", {}).get("model", {})
+            where = ", ".join(map(str, given.results))
+            parser.error(f"{where} has no condition with both {given.of} and {given.against}")
         record = {
             "benchmark": "policy setting", "command": command_line(), "of": given.of, "against": given.against,
-            "model": {name: model.get(name) for name in ("name", "sha256", "precision")}, "rows": rows,
+            "model": model_of(files, cells), "rows": rows,
         }  # fmt: skip
         print(setting_text(record))
         if given.json:
