@@ -36,7 +36,7 @@ _ASKED, _RESULTS, _WATCH = "What is asked", "Results", "Watching a stream"
 _ONLY_WATCHING = ("thresholds", "limit", "hold", "keep_going", "every", "policy", "log")
 _NEVER_WATCHING = (
     "frame", "masks", "sequence", "keep", "cost_miss", "cost_false_alarm", "cost_review_minute", "objects_per_hour",
-    "max_frames", "reference", "lang", "out", "overwrite",
+    "max_frames", "quick", "reference", "lang", "out", "overwrite",
 )  # fmt: skip
 DEFAULT_FRAMES = 300
 
@@ -107,6 +107,14 @@ def readiness(
         int,
         typer.Option(metavar="N", help="Look at so many frames at most; 0 is all of them.", rich_help_panel=_ASKED),
     ] = DEFAULT_FRAMES,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="Half of the tracking, for slow machines: fewer levels, shorter windows, and so wider intervals.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = False,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -193,6 +201,7 @@ def readiness(
             log=log,
         )
         return
+    from maskscope.readiness.budget import QUICK, STANDARD
     from maskscope.readiness.cost import cost_inputs
     from maskscope.readiness.result import ReadinessResult
     from maskscope.studies.looked_at import look_at
@@ -211,6 +220,7 @@ def readiness(
         keep=keep,
         costs=cost_inputs(cost_miss, cost_false_alarm, cost_review_minute, objects_per_hour),
         lang=lang,
+        budget=QUICK if quick else STANDARD,
         reference=None if reference is None else ReadinessResult.read(reference),
     )
     enough = f"give {LEAST_FRAMES} at least; {ENOUGH_SECONDS:g} s let limits be told"

@@ -67,3 +67,12 @@ class Budget:
 
 
 STANDARD: Final = Budget()
+
+QUICK: Final = Budget(
+    window_frames=20,
+    bisections=2,
+    play_frames=50,
+    lengths_frames=(4, 16, 32),
+    occlusion_moments=1,
+)
+"""Less than half of the tracking, for slow machines: limits between coarser levels, wider intervals."""

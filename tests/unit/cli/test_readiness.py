@@ -12,6 +12,9 @@ from typer.testing import CliRunner
 from made_up_readiness import made_up_readiness, too_short
 from maskscope.cli.main import app
 from maskscope.cli.readiness import _told
+from maskscope.errors import SettingError
+from maskscope.readiness.budget import QUICK, STANDARD, Budget
+from maskscope.studies.readiness.study import ReadinessOptions
 
 
 @pytest.fixture
@@ -35,6 +38,7 @@ def film(tmp_path: Path) -> Path:
         (["--thresholds", "a.json"], "--thresholds is for watching a stream; add --watch, or leave it out"),
         (["--every", "2"], "--every is for watching a stream; add --watch, or leave it out"),
         (["--watch", "--lang", "ja"], "--lang means nothing with --watch; leave one of them out"),
+        (["--watch", "--quick"], "--quick means nothing with --watch; leave one of them out"),
         (["--keep", "1.5"], "--keep is 1.5, expected a share between 0 and 1; give such as 0.8"),
         ([], "film has 3 frames from the marked one on, too short to conclude anything; give 24 at least; 10 s"),
     ],
@@ -46,6 +50,23 @@ def test_a_mistake_is_one_line(film: Path, tmp_path: Path, options: list[str], s
     assert done.output.startswith(f"error: {said}")
     assert len(done.output.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("words", "budget"), [([], STANDARD), (["--quick"], QUICK)])
+def test_quick_tracks_less(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], budget: Budget
+) -> None:
+    given: list[ReadinessOptions] = []
+
+    def assess(clip: object, prompts: object, folder: object, options: ReadinessOptions, **_: object) -> None:
+        given.append(options)
+        raise SettingError("seen", "nothing")
+
+    monkeypatch.setattr("maskscope.studies.readiness.study.assess_readiness", assess)
+    for number in range(3, 24):
+        cv2.imwrite(str(film / f"{number:05d}.png"), np.full((32, 48, 3), 90, np.uint8))
+    CliRunner().invoke(app, ["readiness", str(film), "--point", "20,20", "--out", str(tmp_path / "out"), *words])
+    assert [options.budget for options in given] == [budget]
 
 
 def test_a_clip_of_one_frame_is_told_what_length_would_do(film: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from maskscope.errors import SettingError
 from maskscope.readiness.blocks import block_draws, ends
-from maskscope.readiness.budget import STANDARD
+from maskscope.readiness.budget import QUICK, STANDARD
 from maskscope.readiness.conditions import AXES, degraded, label
 from maskscope.readiness.cost import Decision, cost_inputs, expected_cost
 from maskscope.readiness.limits import CurvePoint, crossing, limit_of
@@ -130,6 +130,8 @@ def test_ten_seconds_stay_in_the_budget():
     # 50 ms a frame on two cores: 240 s of six minutes.
     assert STANDARD.frames(250, own_truth=True) <= 4800
     assert sum(map(len, STANDARD.windows(250))) <= 100
+    # 150 ms a frame where there are no bfloat16 units.
+    assert QUICK.frames(250, own_truth=True) <= 2400
     assert [list(each)[-1] for each in STANDARD.windows(60)] == [59]
 
 
