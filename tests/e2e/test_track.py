@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -358,8 +359,11 @@ class TestFolder:
 class TestDemo:
     def test_scores_are_those_of_its_masks(self, weights: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        result = run(["demo", "--model", str(weights), *SIZE, "--out", str(out), "--no-diagnosis"])
+        result = run(
+            ["demo", "--model", str(weights), *SIZE, "--out", str(out), "--no-diagnosis", "--policy", "distractor"]
+        )
         assert result.exit_code == 0, result.output
+        assert json.loads((out / "run.json").read_text())["request"]["policy"] == "distractor"
         clip, found = demo_clip(), mask_files(out)
         assert len(found) == len(clip.masks) == len(overlay_times(out))
         table = {words[0]: words[1:] for words in map(str.split, result.output.splitlines()) if words}

@@ -23,6 +23,9 @@ def demo(
     model: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="One of `maskscope models`, or a file of weights.")
     ] = "compact",
+    policy: Annotated[
+        str, typer.Option(metavar="NAME[:key=value,...]", help="Of memory, one of `maskscope policies`.")
+    ] = "stock",
     image_size: Annotated[
         str | None,
         typer.Option(metavar="HxW", help="Size at which the model sees the video (default: as trained)."),
@@ -40,7 +43,7 @@ diagnosis/report.html. That takes a few minutes without a GPU.
     from maskscope.studies.demo import run_demo
     from maskscope.studies.track import TrackOptions
 
-    options = TrackOptions(model=model, image_size=parse_size(image_size))
+    options = TrackOptions(model=model, policy=policy, image_size=parse_size(image_size))
     command = ["maskscope", *sys.argv[1:]]
     with stopping() as stop, ProgressBar() as bar:
         result = run_demo(out, options, overwrite=overwrite, command=command, progress=bar, stop=stop)
