@@ -101,7 +101,17 @@ class Decision:
             f'<span class="quiet">{escape(self._present(sweep))} {escape(self._interval(sweep))}</span></li>'
             for sweep in self.result.sweeps
         )
-        return self._section("needs", f'<ul class="needs">{items}</ul>')
+        return self._section("needs", self._weak() + f'<ul class="needs">{items}</ul>')
+
+    def _weak(self) -> str:
+        """A warning where the clip as filmed is not followed well: limits are relative to that."""
+        rules = {advice.rule for advice in self.result.plan}
+        figure = self.figures.get("baseline.j")
+        if figure is None or figure.value is None:
+            figure = self.figures.get("baseline.consistency")
+        if not rules & {"not_accurate", "fine_tune"} or figure is None or figure.value is None:
+            return ""
+        return f"<p>{self.say('needs.weak', figure=self.words.traced(figure))}</p>"
 
     def sentence(self, sweep: Sweep) -> str:
         """What one axis needs."""

@@ -128,6 +128,13 @@ def test_a_result_without_anything_to_start_says_so() -> None:
     assert "A rule without wording of its own applies: new_rule." in page
 
 
+def test_limits_of_a_clip_that_is_not_followed_are_said_to_be_relative() -> None:
+    result, words = made_up_readiness("given"), Saying(wording("en"))
+    assert "Limits are relative" not in Decision(result, words).needs()
+    weak = Advice(rule="not_accurate", key="not_accurate", stage="wait", cites=("baseline.j",), values={})
+    assert "Limits are relative" in Decision(replace(result, plan=(*result.plan, weak)), words).needs()
+
+
 def test_a_clip_in_its_own_range_gets_no_verdict_and_one_outside_of_an_earlier_range_does() -> None:
     result = made_up_readiness()
     page = build_readiness_page(result, "en")
