@@ -1,7 +1,7 @@
 """What one setting of a memory policy changes: the policy with and without it, paired clip by clip.
 
-    maskscope stress DAVIS --out DIR --policies composite,composite:drift=off [--families ...] [--severities ...]
-    python benchmarks/policy_setting.py DIR... --of composite --against composite:drift=off [--json FILE]
+    maskscope stress DAVIS --out DIR --policies composite,composite:drift=on [--families ...] [--severities ...]
+    python benchmarks/policy_setting.py DIR... --of composite:drift=on --against composite [--json FILE]
 
 Reads the records of stress studies alone. Differences are in points of J&F on the same objects of the same clips under
 the same transformation, intervals of 95 % over clips. `--write` puts the table between the marks
@@ -73,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, nargs="+", metavar="DIR", help="of `maskscope stress`")
-    parser.add_argument("--of", required=True, metavar="POLICY", help="with the setting")
-    parser.add_argument("--against", required=True, metavar="POLICY:key=value", help="without it")
+    parser.add_argument("--of", required=True, metavar="POLICY:key=value", help="with the setting")
+    parser.add_argument("--against", required=True, metavar="POLICY", help="without it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write a record")
     given = parser.parse_args(arguments)
     try:

@@ -75,7 +75,7 @@ def write_policy_page(
         "Against time since the prompt": times_text(times) if times else "",
         "What memory holds": memory_text(benchmark_facts(memory) if memory else {}),
         "Reading memory in part": thinning_text(benchmark_facts(thinning) if thinning else {}),
-        "What a newer setting changes": setting_text(benchmark_facts(setting) if setting else {}),
+        "What a setting changes": setting_text(benchmark_facts(setting) if setting else {}),
         "On clips it was not made from": check_text(cells, bootstrap),
     }
     parts = [

@@ -185,9 +185,9 @@ def test_a_scene_that_moves_away_step_by_step_has_not_been_cut() -> None:
     def cut(t: int) -> Shown:
         return replace(poor(present(t)), scene=fading(60)) if t >= 20 else present(t)
 
-    assert all(run(drifting, 70)[2])
-    assert not all(run(drifting, 70, "composite:drift=off")[2])
-    assert not any(run(cut, 40)[2][20:]), "the same poor view after a cut is not believed"
+    assert all(run(drifting, 70, "composite:drift=on")[2])
+    assert not all(run(drifting, 70)[2])
+    assert not any(run(cut, 40, "composite:drift=on")[2][20:]), "the same poor view after a cut is not believed"
 
 
 def test_one_doubtful_belief_in_another_scene_does_not_open_it() -> None:
@@ -196,7 +196,7 @@ def test_one_doubtful_belief_in_another_scene_does_not_open_it() -> None:
         part = replace(foreign, ious=(0.6, 0.5, 0.5), things=((OWN, tuple(mixed(0.55))), (OTHER, THINGS)))
         return present(t) if t < 20 else part if t == 22 else foreign
 
-    tracker, _, there = run(script, 30)
+    tracker, _, there = run(script, 30, "composite:drift=on")
     assert there == [t < 20 or t == 22 for t in range(30)]
     assert STRAYED in tracker.session.tracks[1].bank.tracked[29].notes
 
@@ -205,7 +205,7 @@ def test_a_cut_scene_in_which_the_object_was_claimed_for_long_is_the_scene() -> 
     def script(t: int) -> Shown:
         return present(t) if t < 20 else replace(poor(present(t)), scene=scene(3, flicker=t))
 
-    assert run(script, 60, "composite:patience=10")[2] == [t < 20 or t >= 30 for t in range(60)]
+    assert run(script, 60, "composite:patience=10,drift=on")[2] == [t < 20 or t >= 30 for t in range(60)]
 
 
 # -- what is read -------------------------------------------------------------------------------------------------

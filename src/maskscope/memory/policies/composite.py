@@ -4,9 +4,7 @@ Policies that read only frames with the object find it again more often, and als
 speaks of absence any more. So here
 - good frames are read by rank, as in `motion` and `paths`; the previous frame is read whatever it is, also if the
   object was absent, unless the scene has changed: absence is remembered for as long as it lasts, and no longer;
-- a frame that does not continue the scene (`gated`) is not read, unless the object was verified on it. A scene that
-  moved away step by step, each frame near the one before, has not been cut: it continues. A cut scene in which the
-  object is verified, or claimed for long, becomes the scene;
+- a frame that does not continue the scene (`gated`) is not read, unless the object was verified on it;
 - after an absence only sure frames are read, until the object is seen surely again: those just before it was lost hold
   a part of it, or some of what came before it, and those of its return are no better;
 - anchors are kept from moments in which a look-alike was told apart (`distractor`);
@@ -69,7 +67,9 @@ class CompositeSettings(AnchorSettings, SceneSettings):
         doubt: object score logit above which a return is believed if it is verified; 0 never overrules the model.
         patience: frames. A return that the model claims on so many in a row is believed whatever it looks like.
         gate: whether changes of scene are told at all.
-        drift: a scene that moved away step by step, each frame near the one before, has not changed.
+        drift: a scene that moved away step by step, each frame near the one before, has not changed, and a changed one
+            in which the object is verified, or claimed for long, becomes the scene. Something large that passes
+            before the object moves away step by step, too, and is then not told from a scene that does.
     """
 
     rule: Rule = "fixed"
@@ -87,7 +87,7 @@ class CompositeSettings(AnchorSettings, SceneSettings):
     doubt: float = -1.0
     patience: int = 24
     gate: bool = True
-    drift: bool = True
+    drift: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()  # of both
@@ -151,7 +151,7 @@ class CompositePolicy(RankedPolicy):
         return bank.get(frames[0]) if frames else None
 
     def _changed(self, candidates: Candidates, bank: MemoryBank, moment: Moment) -> bool:
-        """It is unlike the window and the prompts, and did not get there step by step."""
+        """It is unlike the window and the prompts; with `drift` also: it did not get there step by step."""
         if not self.settings.gate:
             return False
         verdict = self.watch.judge(candidates.embedding_chw, bank, moment)
@@ -208,7 +208,11 @@ class CompositePolicy(RankedPolicy):
         """Look and likeness of a seen object; whether the frame is good, an anchor, or of another scene."""
         seen, empty = outcome.candidates, torch.zeros(0)
         changed = self._changed(seen, bank, moment)
-        view = {VIEW: self.watch.judge(seen.embedding_chw, bank, moment).scene} if self.settings.gate else {}
+        view = (
+            {VIEW: self.watch.judge(seen.embedding_chw, bank, moment).scene}
+            if self.settings.gate and self.settings.drift
+            else {}
+        )
         if not outcome.visible:
             claims = self._counted(CLAIMS, bank, moment) + 1 if seen.object_score_logit > 0 else 0
             notes = view | {CLAIMS: torch.tensor([claims]), SEARCH: torch.tensor([self.settings.search])}
