@@ -10,7 +10,7 @@ demo: $(VENV)/.demo  ## track through the bundled clip, show how well, and where
 	$(BIN)/maskscope demo --out demo-out --overwrite
 
 test: $(VENV)/.test  ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.lint  ## style, types, import directions
 	$(BIN)/ruff check .
