@@ -62,7 +62,7 @@ def model_of(files: Sequence[Path], cells: Sequence[Cell]) -> dict[str, str]:
     Raises:
         RecordError: they are of more than one model.
     """
-    found = {(each.get("model"), each.get("precision")) for each in (read_facts(f)["identity"] for f in files)}
+    found = {(each.get("model"), each.get("precision")) for each in (read_facts(f).get("identity", {}) for f in files)}
     if len(found) != 1:
         raise RecordError(f"the results are of {len(found)} models or precisions", "give results of one")
     ((sha256, precision),) = found

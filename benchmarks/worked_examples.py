@@ -1,6 +1,6 @@
 """Three plants from clip to decision, and what following the advice changes: writes docs/readiness/examples.md.
 
-    python benchmarks/worked_examples.py --out DIR            # clips, runs and docs; about 20 minutes on 2 cores
+    python benchmarks/worked_examples.py --out DIR            # clips, runs, docs: 20 minutes with bfloat16 units
     python benchmarks/worked_examples.py --out DIR --page-only  # the document again, from what is in DIR
 
 Each clip is drawn twice from other seeds: readiness is run on the first; its advice is followed, and not followed, on

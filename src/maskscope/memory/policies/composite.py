@@ -207,12 +207,9 @@ class CompositePolicy(RankedPolicy):
     def note(self, outcome: Outcome, bank: MemoryBank, moment: Moment) -> Mapping[str, Tensor]:
         """Look and likeness of a seen object; whether the frame is good, an anchor, or of another scene."""
         seen, empty = outcome.candidates, torch.zeros(0)
-        changed = self._changed(seen, bank, moment)
-        view = (
-            {VIEW: self.watch.judge(seen.embedding_chw, bank, moment).scene}
-            if self.settings.gate and self.settings.drift
-            else {}
-        )
+        changed, view = self._changed(seen, bank, moment), {}
+        if self.settings.gate and self.settings.drift:
+            view = {VIEW: self.watch.judge(seen.embedding_chw, bank, moment).scene}
         if not outcome.visible:
             claims = self._counted(CLAIMS, bank, moment) + 1 if seen.object_score_logit > 0 else 0
             notes = view | {CLAIMS: torch.tensor([claims]), SEARCH: torch.tensor([self.settings.search])}
