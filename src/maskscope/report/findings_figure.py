@@ -77,6 +77,7 @@ def _emergence(found: Findings, figure: Any) -> None:
     figure.set_size_inches(9, max(3.0, 0.24 * len(taps) + 1.2))
     panels = figure.subplots(1, 2 if taps and decoded else 1, squeeze=False)[0]
     index = 0
+    dashed = ""
     if taps:
         axes = panels[index]
         index += 1
@@ -88,6 +89,7 @@ def _emergence(found: Findings, figure: Any) -> None:
         names = [f"{place.stage}/{place.tap}" for place in taps]
         if step is not None and step.get("tap") in names:
             axes.axhline(names.index(step["tap"]) - 0.5, color="#b48600", linestyle="--", linewidth=1.2)
+            dashed = "; dashed: the step"
         axes.set_xlabel("AUC, object against background")
         axes.legend(frameon=False, fontsize=8)
     if decoded:
@@ -95,7 +97,7 @@ def _emergence(found: Findings, figure: Any) -> None:
         _down(axes, [label_of(place) for place in decoded], list(decoded.values()), _BLUE, "J")
         axes.set_xlim(0, 1)
         axes.set_xlabel("J of the mask decoded there")
-    figure.suptitle("Where the object comes to be separate, on clips as they are (bars: 95 %; dashed: the step)")
+    figure.suptitle(f"Where the object comes to be separate, on clips as they are (bars: 95 %{dashed})")
 
 
 def _losses(found: Findings, figure: Any) -> None:
