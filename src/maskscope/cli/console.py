@@ -63,6 +63,7 @@ class ProgressBar:
             self.close()
             self._stage = progress.stage
             self._bar = _bar(progress)
+        self._bar.total = progress.total  # it may turn out to be less
         self._bar.update(progress.done - self._bar.n)
 
     def close(self) -> None:

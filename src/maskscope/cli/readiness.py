@@ -36,7 +36,7 @@ _ASKED, _RESULTS, _WATCH = "What is asked", "Results", "Watching a stream"
 _ONLY_WATCHING = ("thresholds", "limit", "hold", "keep_going", "every", "policy", "log")
 _NEVER_WATCHING = (
     "frame", "masks", "sequence", "keep", "cost_miss", "cost_false_alarm", "cost_review_minute", "objects_per_hour",
-    "max_frames", "quick", "reference", "lang", "out", "overwrite",
+    "max_frames", "quick", "full", "reference", "lang", "out", "overwrite",
 )  # fmt: skip
 DEFAULT_FRAMES = 300
 
@@ -111,9 +111,13 @@ def readiness(
         bool,
         typer.Option(
             "--quick",
-            help="Half of the tracking, for slow machines: fewer levels, shorter windows, and so wider intervals.",
+            help="Half of the tracking: fewer levels, shorter windows, and so wider intervals. (default: where all of "
+            "it would take more than six minutes)",
             rich_help_panel=_ASKED,
         ),
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="All of the tracking, however long it takes.", rich_help_panel=_ASKED)
     ] = False,
     reference: Annotated[
         Path | None,
@@ -201,6 +205,8 @@ def readiness(
             log=log,
         )
         return
+    if quick and full:
+        raise SettingError("--quick and --full contradict each other", "leave one of them out")
     from maskscope.readiness.budget import QUICK, STANDARD
     from maskscope.readiness.cost import cost_inputs
     from maskscope.readiness.result import ReadinessResult
@@ -220,7 +226,7 @@ def readiness(
         keep=keep,
         costs=cost_inputs(cost_miss, cost_false_alarm, cost_review_minute, objects_per_hour),
         lang=lang,
-        budget=QUICK if quick else STANDARD,
+        budget=QUICK if quick else STANDARD if full else None,
         reference=None if reference is None else ReadinessResult.read(reference),
     )
     enough = f"give {LEAST_FRAMES} at least; {ENOUGH_SECONDS:g} s let limits be told"

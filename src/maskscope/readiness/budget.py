@@ -1,8 +1,8 @@
 """How much tracking a readiness run may do, counted beforehand, so that its time is known before it begins.
 
-A clip of ten seconds (250 frames) has to be done in six minutes on two cores with the compact model, which takes about
-50 ms a frame there: 7,200 frames in all. `Budget.frames` counts the worst case, and stays below 5,000, which leaves a
-third of the time to reading, transforming, comparing and the page.
+A clip of ten seconds (250 frames) has to be done in six minutes on two cores with the compact model. Where a frame
+takes 50 ms, that is 7,200 frames; `Budget.frames` counts the worst case, and stays below 5,000, which leaves a third of
+the time to reading, transforming, comparing and the page. Where a frame takes four times as long, `QUICK` does it.
 """
 
 from __future__ import annotations
@@ -69,10 +69,36 @@ class Budget:
 STANDARD: Final = Budget()
 
 QUICK: Final = Budget(
-    window_frames=20,
+    window_frames=16,
     bisections=2,
-    play_frames=50,
+    play_frames=0,
     lengths_frames=(4, 16, 32),
     occlusion_moments=1,
 )
 """Less than half of the tracking, for slow machines: limits between coarser levels, wider intervals."""
+
+AIM_SECONDS: Final = 360.0
+"""What a run should take at most."""
+
+USUAL_SHARE: Final = 0.6
+"""Of the worst case that is tracked: axes on which the object is never lost need one level, not five."""
+
+
+def affordable(num_frames: int, own_truth: bool, seconds_a_frame: float) -> Budget:
+    """`STANDARD` where it is likely to be done in `AIM_SECONDS`, else `QUICK`.
+
+    Args:
+        num_frames: of the clip.
+        own_truth: see `Budget.frames`.
+        seconds_a_frame: that tracking takes here.
+    """
+    return STANDARD if _usual_seconds(num_frames, own_truth, seconds_a_frame) <= AIM_SECONDS else QUICK
+
+
+def told_minutes(num_frames: int, own_truth: bool, seconds_a_frame: float) -> int:
+    """About how long `STANDARD` takes, minutes."""
+    return round(_usual_seconds(num_frames, own_truth, seconds_a_frame) / 60)
+
+
+def _usual_seconds(num_frames: int, own_truth: bool, seconds_a_frame: float) -> float:
+    return USUAL_SHARE * STANDARD.frames(num_frames, own_truth) * seconds_a_frame

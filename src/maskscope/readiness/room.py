@@ -16,9 +16,13 @@ from maskscope.readiness.parts import Harder, Sentence, Sweep
 SPARE_RATIO, SPARE_STOPS, SPARE_SWING = 1.25, 1.0, 0.5
 """Room that an installation should have to a limit: days differ by more than that in light, focus and pace."""
 
+SPARE_EXPOSURE: Final = 2.0**SPARE_STOPS
+"""Room of the shutter: a stop of light is a factor of two of exposure. The first level that can be tried is three times
+the present exposure, so less room than this would be seen only where nothing at all is kept at it."""
+
 ROOM: Final[Mapping[str, float]] = {
     "resolution": SPARE_RATIO, "frame_rate": SPARE_RATIO, "light_down": SPARE_STOPS, "light_up": SPARE_STOPS,
-    "shutter": SPARE_RATIO, "compression": SPARE_RATIO, "flicker": SPARE_SWING,
+    "shutter": SPARE_EXPOSURE, "compression": SPARE_RATIO, "flicker": SPARE_SWING,
 }  # fmt: skip
 """By axis: a factor where levels differ by factors, else a difference."""
 

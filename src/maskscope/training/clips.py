@@ -145,7 +145,8 @@ class ClipSampler:
         if rng.random() < 0.4 or not photos:
             cut_away(frames, masks, self._foreign(rng, end - begin, photos, own), begin, min(end, len(frames)))
         else:
-            pass_before(rng, frames, masks, self.corpus.store[_choose(rng, photos)], begin, min(end, len(frames)))
+            photo, near = self.corpus.store[_choose(rng, photos)], int(rng.integers(1, 5))
+            pass_before(rng, frames, masks, photo, begin, min(end, len(frames)), near)
 
     def _absence(self, rng: np.random.Generator, n: int) -> tuple[int, int]:
         """First frame without the target and the frame of its return, which is `n` or more if there is none."""

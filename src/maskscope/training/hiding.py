@@ -28,26 +28,33 @@ def cut_away(frames: Pixels, masks: Masks, foreign: list[Pixels], begin: int, en
         masks[t] = False
 
 
-def pass_before(rng: np.random.Generator, frames: Pixels, masks: Masks, photo: Pixels, begin: int, end: int) -> None:
+def pass_before(
+    rng: np.random.Generator, frames: Pixels, masks: Masks, photo: Pixels, begin: int, end: int, near: int = 1
+) -> None:
     """Lead a patch of a photo over the target, in place: it hides it on frames `begin` to `end - 1`, and stands partly
-    before or beside it on the frame before and the frame after.
+    before or beside it on some frames before and after.
 
     Args:
         frames: (t, h, w, 3).
         masks: (t, h, w) of the target; only what stays visible stays in it.
         photo: (h0, w0, 3) that the patch is cut from.
+        begin, end: frames that are hidden.
+        near: frames on which it comes nearer, and as many on which it goes. A mask that slides onto what covers the
+            object does so little by little, where that comes slowly.
     """
     n, h, w = masks.shape
     boxes = [mask_box(mask.astype(np.uint8) * 255) for mask in masks]
     angle, is_round = rng.uniform(0, 2 * np.pi), rng.random() < 0.4
     grow = rng.uniform(1.5, 1.9) if is_round else rng.uniform(1.1, 1.5)
-    for t in range(max(begin - 1, 1), min(end + 1, n)):
+    reach = rng.uniform(0.6, 1.8) if near == 1 else rng.uniform(1.3, 2.2)
+    for t in range(max(begin - near, 1), min(end + near, n)):
         box = boxes[t]
         if box is None:
             continue
         half_w, half_h = grow * (box[2] - box[0]) / 2 + 2, grow * (box[3] - box[1]) / 2 + 2
         covers = begin <= t < end
-        away = 0.0 if covers else rng.uniform(0.6, 1.8) * (-1 if t < begin else 1)
+        steps = t - begin if t < begin else max(t - end + 1, 0)  # to where it covers all, below 0 before
+        away = reach * steps / near
         cx = (box[0] + box[2]) / 2 + away * half_w * np.cos(angle)
         cy = (box[1] + box[3]) / 2 + away * half_h * np.sin(angle)
         patch = np.zeros((h, w), np.uint8)

@@ -38,6 +38,7 @@ def film(tmp_path: Path) -> Path:
         (["--thresholds", "a.json"], "--thresholds is for watching a stream; add --watch, or leave it out"),
         (["--every", "2"], "--every is for watching a stream; add --watch, or leave it out"),
         (["--watch", "--lang", "ja"], "--lang means nothing with --watch; leave one of them out"),
+        (["--quick", "--full"], "--quick and --full contradict each other; leave one of them out"),
         (["--watch", "--quick"], "--quick means nothing with --watch; leave one of them out"),
         (["--keep", "1.5"], "--keep is 1.5, expected a share between 0 and 1; give such as 0.8"),
         ([], "film has 3 frames from the marked one on, too short to conclude anything; give 24 at least; 10 s"),
@@ -52,9 +53,9 @@ def test_a_mistake_is_one_line(film: Path, tmp_path: Path, options: list[str], s
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("words", "budget"), [([], STANDARD), (["--quick"], QUICK)])
-def test_quick_tracks_less(
-    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], budget: Budget
+@pytest.mark.parametrize(("words", "budget"), [([], None), (["--quick"], QUICK), (["--full"], STANDARD)])
+def test_how_much_is_tracked_is_asked_for_or_left_to_the_machine(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], budget: Budget | None
 ) -> None:
     given: list[ReadinessOptions] = []
 

@@ -39,7 +39,7 @@ def swept(axis: str, limit: float | None, share: float) -> Sweep:
     ("axis", "limit", "advised"),
     [
         ("resolution", 100.0, 125.0), ("frame_rate", 8.0, 10.0), ("light_down", -4.0, -3.0), ("light_up", 3.0, 2.0),
-        ("shutter", 5.0, 4.0), ("compression", 8.0, 10.0), ("flicker", 2.0, 1.5),
+        ("shutter", 5.0, 2.5), ("compression", 8.0, 10.0), ("flicker", 2.0, 1.5),
     ],
 )  # fmt: skip
 def test_the_advised_level_is_as_far_from_the_limit_as_the_room(axis: str, limit: float, advised: float) -> None:

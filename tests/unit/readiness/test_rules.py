@@ -53,6 +53,7 @@ DEGRADED = [
     ("less_light", {"light_up__spare": 0.5}),
     ("less_noise", {"noise__object": 9.0}),
     ("shorter_shutter", {"shutter__spare": 1.0, "blur__object": 0.6}),
+    ("shorter_shutter", {"shutter__spare": 1.7}),  # between the present and the first level that can be tried
     ("sharpen", {"blur__object": 0.6}),
     ("less_compression", {"blockiness__object": 3.0}),
     ("less_compression", {"compression__spare": 1.1}),

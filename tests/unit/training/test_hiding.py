@@ -46,6 +46,22 @@ def test_what_passes_before_hides_all_of_the_target_on_its_frames_only(seed: int
     np.testing.assert_array_equal(frames[~blue], before[~blue])
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_passes_slowly_covers_more_from_frame_to_frame_and_then_less(seed: int) -> None:
+    frames = np.full((12, 64, 96, 3), 90, np.uint8)
+    masks = np.zeros((12, 64, 96), bool)
+    masks[:, 24:40, 40:56] = True
+    pass_before(np.random.default_rng(seed), frames, masks, PHOTO, 5, 7, near=4)
+    seen = masks.sum((1, 2))
+    assert seen[0] == 256
+    assert not seen[5:7].any()
+    assert list(seen[1:5]) == sorted(seen[1:5], reverse=True)
+    assert list(seen[7:11]) == sorted(seen[7:11])
+    assert 0 < seen[3] < 256, "partly covered for more than a frame"
+    assert (frames[1:11, ..., 2] == 250).any((1, 2)).sum() >= 6
+    assert seen[11] == 256
+
+
 @pytest.mark.parametrize("kind", ["video", "still"])
 def test_a_sampler_hides_the_target_as_often_as_it_was_told(corpus: Corpus, kind: str) -> None:
     weights = {name: float(name == kind) for name in ("video", "still", "paste")}

@@ -64,8 +64,19 @@ class ReadinessFolder:
                 path.unlink(missing_ok=True)
             for path in () if same else self.passes.glob("*.json"):
                 path.unlink()
-        write_whole(file, json.dumps({"request": request}).encode())
+        if not same:
+            write_whole(file, json.dumps({"request": request}).encode())
         return same
+
+    def chosen(self) -> str | None:
+        """What `choose` was told for the request that was begun; None where it was not."""
+        found = _content(self.passes / _REQUEST_NAME).get("chosen")
+        return found if isinstance(found, str) else None
+
+    def choose(self, name: str) -> None:
+        """Keep a choice that the run made for itself, so that it goes on with the same."""
+        file = self.passes / _REQUEST_NAME
+        write_whole(file, json.dumps({**_content(file), "chosen": name}).encode())
 
     def abandon(self) -> None:
         """Take back what `begin` made, unless there are finished passes: the command was a mistake."""
@@ -88,7 +99,13 @@ class ReadinessFolder:
 
     @staticmethod
     def _request(file: Path) -> str | None:
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            found = json.loads(file.read_text()).get("request")
-            return found if isinstance(found, str) else None
-        return None
+        found = _content(file).get("request")
+        return found if isinstance(found, str) else None
+
+
+def _content(file: Path) -> dict[str, Any]:
+    """Of a JSON object; empty where the file is not there, or holds something else."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(file.read_text())
+        return found if isinstance(found, dict) else {}
+    return {}

@@ -17,7 +17,7 @@ from maskscope import __version__
 from maskscope.errors import MaskscopeError, SettingError, VideoError
 from maskscope.model import SAM2
 from maskscope.readiness.blocks import BLOCK_FRAMES
-from maskscope.readiness.budget import STANDARD, Budget
+from maskscope.readiness.budget import QUICK, STANDARD, Budget, affordable, told_minutes
 from maskscope.readiness.conditions import AXES
 from maskscope.readiness.cost import Decision, cost_inputs, expected_cost
 from maskscope.readiness.parts import ClipFacts, CostInputs, Endurance, Sweep
@@ -46,6 +46,8 @@ STOCK: Final = "stock"
 POLICIES: Final = {STOCK: "stock", "composite": "composite"}
 """What figures call a policy, and how it is asked for."""
 
+BUDGETS: Final = {"standard": STANDARD, "quick": QUICK}
+
 LEAST_FRAMES: Final = 24
 """Below it nothing can be concluded: two blocks of frames, and hardly one occlusion."""
 
@@ -66,7 +68,7 @@ class ReadinessOptions:
         keep: share of J that has to be kept, 0..1; also the J, or the consistency, that the clip itself should reach.
         costs: see `maskscope.readiness.cost.cost_inputs`.
         lang: of the page, one of `maskscope.readiness.result.LANGUAGES`.
-        budget: how much may be tried.
+        budget: how much may be tried; None takes as much of the standard as is likely to be done in six minutes here.
         reference: an earlier run of the same camera on a good day, whose ranges the picture is held to; without one
             the clip's own sweeps give them.
     """
@@ -75,7 +77,7 @@ class ReadinessOptions:
     keep: float = 0.8
     costs: CostInputs = field(default_factory=cost_inputs)
     lang: str = "en"
-    budget: Budget = STANDARD
+    budget: Budget | None = STANDARD
     reference: ReadinessResult | None = None
 
     def __post_init__(self) -> None:
@@ -194,8 +196,12 @@ class _Work:
     def __post_init__(self) -> None:
         self.began = time.perf_counter()
         self.record = maker(self.clip, self.prompts, self.model, self.options.observe)
-        self.total = self.options.budget.frames(self.clip.num_frames, not self.clip.annotated)
+        self.budget = self.options.budget or BUDGETS.get(self.folder.chosen() or "", STANDARD)
+        self.total = self._frames()
         self.store = PassStore(self.folder.passes, self.request, self._tick, self.stop)
+
+    def _frames(self) -> int:
+        return self.budget.frames(self.clip.num_frames, not self.clip.annotated)
 
     def _tick(self, name: str, frames: int) -> None:
         self.frames_done += frames
@@ -207,14 +213,31 @@ class _Work:
         Raises:
             Stopped: the user asked to stop.
         """
-        policy, budget = POLICIES[STOCK], self.options.budget
+        policy, began = POLICIES[STOCK], time.perf_counter()
         clean = self.clean = clean_run(self.model, self.clip, self.prompts, policy, self.store.step)
-        sweeper = SweepWork(self.model, policy, clean, self.prompts, self.fps, self.options.keep, budget, self.store)
+        if self.options.budget is None:
+            self._choose((time.perf_counter() - began) / max(self.frames_done, 1))
+        budget, keep = self.budget, self.options.keep
+        sweeper = SweepWork(self.model, policy, clean, self.prompts, self.fps, keep, budget, self.store)
         swept = [sweeper.sweep(axis) for axis in AXES]
         holding = EnduranceWork(self.model, clean, self.prompts, budget, self.store)
         endurance = tuple(holding.endurance(name, asked) for name, asked in POLICIES.items())
         self.progress(Progress("measuring", self.total, self.total))
         return self._result(clean, swept, endurance)
+
+    def _choose(self, seconds_a_frame: float) -> None:
+        """Set the budget by the speed of this machine, once for all calls that go on with the run."""
+        clip = self.clip.num_frames, not self.clip.annotated
+        if self.folder.chosen() is None:
+            self.budget = affordable(*clip, seconds_a_frame)
+            self.folder.choose(next(name for name, budget in BUDGETS.items() if budget == self.budget))
+        self.total = self._frames()
+        if self.budget == QUICK:
+            self.notes.append(
+                f"Half of the measurements were made: all would take about {told_minutes(*clip, seconds_a_frame)} "
+                f"minutes on this machine. --full makes them, with narrower intervals."
+            )
+            log.info(self.notes[-1])
 
     # -- the result ---------------------------------------------------------------------------------------------------
 
@@ -342,7 +365,7 @@ def _request(clip: LookedAt, prompts: Sequence[Prompt], model: SAM2, options: Re
         "precision": str(model.heavy_dtype),
         "image_size": options.observe.image_size,
         "fps": clip.fps or USUAL_FPS,
-        "budget": asdict(options.budget),
+        "budget": options.budget and asdict(options.budget),
         "policies": POLICIES,
         "passes": PASSES_VERSION,
         "maskscope": __version__,

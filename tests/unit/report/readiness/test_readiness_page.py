@@ -182,6 +182,12 @@ def test_sentences_of_results_are_told_in_the_language() -> None:
     note = "The clip is 4.0 s long; from 10 s on limits can be told with narrower intervals."
     assert wording("en").told(note) == note
     assert wording("ja").told(note).startswith("映像の長さは4.0秒です。10秒以上")
+    half = (
+        "Half of the measurements were made: all would take about 9 minutes on this machine. --full makes them, with "
+        "narrower intervals."
+    )
+    assert wording("en").told(half) == half
+    assert "約9分" in wording("ja").told(half)
     assert wording("ja").told("something new") == "something new"
 
 

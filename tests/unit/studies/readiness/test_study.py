@@ -19,6 +19,7 @@ from maskscope.readiness.parts import AXES, MEASURES
 from maskscope.readiness.result import ReadinessResult
 from maskscope.records import read_facts, read_records
 from maskscope.studies.looked_at import LookedAt
+from maskscope.studies.readiness import study
 from maskscope.studies.readiness.study import ReadinessOptions, assess_readiness
 from maskscope.tracking.prompts import Prompt
 from planted import SIDE, tiny_model
@@ -232,3 +233,37 @@ def test_an_object_that_is_never_seen_again_is_refused(model: SAM2, tmp_path: Pa
 def test_options_out_of_range_are_refused(options: dict[str, object], said: str) -> None:
     with pytest.raises(SettingError, match=said):
         ReadinessOptions(**options)  # type: ignore[arg-type]
+
+
+def test_the_machine_decides_how_much_is_tried_once_and_the_page_says_so(
+    model: SAM2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    less = replace(SMALL, lengths_frames=(1,))
+    monkeypatch.setattr(study, "QUICK", less)
+    monkeypatch.setattr(study, "BUDGETS", {"standard": SMALL, "quick": less})
+    speeds: list[float] = []
+
+    def affordable(num_frames: int, own_truth: bool, seconds_a_frame: float) -> Budget:
+        speeds.append(seconds_a_frame)
+        return less
+
+    monkeypatch.setattr(study, "affordable", affordable)
+    options, count, out = ReadinessOptions(budget=None), 0, tmp_path / "out"
+
+    def stop() -> bool:
+        nonlocal count
+        count += 1
+        return count == FRAMES + 20
+
+    assert assess_readiness(clip(), PROMPTS, out, options, model=model, stop=stop).result is None
+    assert len(speeds) == 1
+    assert 0 < speeds[0] < 5
+    done = assess_readiness(clip(), PROMPTS, out, options, model=model)
+    assert len(speeds) == 1, "a run that goes on has chosen"
+    assert done.result is not None
+    assert any(note.startswith("Half of the measurements were made") for note in done.notes)
+    given = assess_readiness(clip(), PROMPTS, tmp_path / "given", replace(options, budget=less), model=model)
+    assert given.result is not None
+    assert given.result.endurance == done.result.endurance
+    assert given.result.sweeps == done.result.sweeps
+    assert not any("Half" in note for note in given.notes)
