@@ -32,7 +32,7 @@ $style</style>
 <body>
 <main>
 <header><h1>$title</h1><p class="facts">$facts</p></header>
-<section id="verdict"><p class="verdict"><strong>$sentence</strong></p>$findings</section>
+<section id="verdict"><p class="verdict"><strong>$sentence</strong></p>$findings$uneven</section>
 <div class="evidence"><h2>The evidence</h2><p>$basis</p><nav aria-label="Sections">$contents</nav></div>
 $sections
 <section id="rules"><h2>The rules</h2><p class="question">Where does the recommendation come from?</p>$rules</section>
@@ -104,6 +104,7 @@ def build_prompts_page(rows: Sequence[PromptRow], facts: Mapping[str, Any]) -> s
         facts=escape(_facts(rows, facts)),
         sentence=escape(advice.sentence),
         findings=_findings(advice),
+        uneven=_uneven(rows),
         basis=escape(_basis(max(row.clips for row in rows))),
         contents="".join(f'<a href="#{each.anchor}">{escape(each.heading)}</a>' for each in shown),
         sections="".join(drawn),
@@ -145,6 +146,21 @@ def _basis(clips: int) -> str:
 def _findings(advice: Advice) -> str:
     others = [each for each in advice.findings if each.question in ("how exact", "wrong prompts")]
     return "".join(f"<p>{escape(each.says[:1].upper() + each.says[1:])}.</p>" for each in others)
+
+
+def _uneven(rows: Sequence[PromptRow]) -> str:
+    """A warning where some part has fewer clips than another, as in a study that was stopped."""
+    clips: dict[str, int] = {}
+    for row in rows:
+        if row.axis != "telling":
+            clips[row.axis] = max(clips.get(row.axis, 0), row.clips)
+    if len(set(clips.values())) == 1:
+        return ""
+    counts = ", ".join(f"{axis} {count}" for axis, count in clips.items())
+    return (
+        f'<p class="uneven"><strong>Unfinished:</strong> parts are of different clips ({escape(counts)}), so figures of '
+        f"two parts may differ by their clips alone. The same command goes on.</p>"
+    )
 
 
 def _rules(advice: Advice) -> str:

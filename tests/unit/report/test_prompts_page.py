@@ -56,6 +56,14 @@ def test_the_recommendation_stands_first_with_the_rules_that_made_it(page: str) 
     assert "kind/mask: J&amp;F 0.80" in rules
 
 
+def test_a_study_that_was_stopped_says_which_parts_are_of_fewer_clips(tmp_path: Path, page: str) -> None:
+    assert "Unfinished" not in page
+    more = trial("kind", "a scribble", 0.8, clips=2)
+    write_records([*everything(), *more], tmp_path / "records.parquet", FACTS)
+    stopped = write_prompts_page(tmp_path / "records.parquet", tmp_path / "page.html").read_text()
+    assert "Unfinished:</strong> parts are of different clips (kind 2, density 1, jitter 1" in stopped
+
+
 def test_names_cannot_end_the_page(page: str) -> None:
     assert "<dog>" not in page
     assert "Prompts on &lt;dog&gt;" in page
