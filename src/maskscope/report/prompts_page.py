@@ -158,8 +158,8 @@ def _uneven(rows: Sequence[PromptRow]) -> str:
         return ""
     counts = ", ".join(f"{axis} {count}" for axis, count in clips.items())
     return (
-        f'<p class="uneven"><strong>Unfinished:</strong> parts are of different clips ({escape(counts)}), so figures of '
-        f"two parts may differ by their clips alone. The same command goes on.</p>"
+        f'<p class="uneven"><strong>Unfinished:</strong> parts are of different clips ({escape(counts)}), so figures '
+        f"of two parts may differ by their clips alone. The same command goes on.</p>"
     )
 
 
