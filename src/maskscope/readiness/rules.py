@@ -279,7 +279,7 @@ def plan(figures: Mapping[str, Figure], settings: Mapping[str, float]) -> tuple[
 
     Args:
         figures: by name, as `ReadinessResult.figures` has them.
-        settings: "keep" (0..1, what retention and J should reach), "played.frames" (that a clip was played),
+        settings: "keep" (0..1, what retention and J should reach), "played.frames" (that a clip was played behind its prompt),
             "short.frames" (that a short task lasts) and "fps".
     """
     found: dict[str, Advice] = {}
@@ -320,6 +320,8 @@ def _asked(rule: Rule, figures: Mapping[str, Figure], settings: Mapping[str, flo
     opens = next(
         (each for each in (rule.opens, rule.instead) if each in figures and figures[each].value is not None), ""
     )
+    if opens and at is not None and _met(figures[opens], rule.opens_when, float(at)):
+        opens = ""  # something else than what this figure stands for made the rule speak
     cites = dict.fromkeys(name for case in held for test in case for name in test.names if name in figures)
     return Advice(
         rule=rule.id,
@@ -331,3 +333,9 @@ def _asked(rule: Rule, figures: Mapping[str, Figure], settings: Mapping[str, flo
         opens_when=rule.opens_when if opens else "",
         values={word: value for word, value in known.items() if value is not None},
     )
+
+
+def _met(figure: Figure, when: str, at: float) -> bool:
+    """Whether a figure is where the next stage opens already."""
+    assert figure.value is not None
+    return figure.value <= at if when == "at most" else figure.value >= at

@@ -89,6 +89,15 @@ def test_tracks_lost_by_both_policies_ask_for_prompts_and_let_long_tasks_wait():
     assert said[2].opens_at == 400.0
 
 
+def test_what_has_been_reached_opens_nothing():
+    (start,) = plan(figures(composite__horizon={"value": 399.0, "bound": "at least"}), SETTINGS)
+    assert (start.opens, start.opens_at) == ("composite.horizon", 400.0)
+    (start,) = plan(figures(), SETTINGS)
+    assert (start.opens, start.opens_at, start.opens_when) == ("", None, "")
+    moved = [each for each in plan(figures(motion__object=0.8), SETTINGS) if each.rule == "raise_frame_rate"]
+    assert [each.opens for each in moved] == [""], "its room was not what made the rule speak"
+
+
 def test_every_rule_has_a_clip_that_gets_it():
     assert {rule.id for rule in RULES} == {rule for rule, _ in DEGRADED} | {"prompt_again", "long_watch"}
 

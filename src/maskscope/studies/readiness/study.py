@@ -265,7 +265,7 @@ class _Work:
         )
         settings = {
             "keep": self.options.keep,
-            "played.frames": float(endurance[0].frames_played),
+            "played.frames": endurance[0].frames_played - 1.0,  # behind the prompt, as horizons are counted
             "short.frames": SHORT_SECONDS * self.fps,
             "fps": self.fps,
         }
