@@ -279,8 +279,8 @@ def plan(figures: Mapping[str, Figure], settings: Mapping[str, float]) -> tuple[
 
     Args:
         figures: by name, as `ReadinessResult.figures` has them.
-        settings: "keep" (0..1, what retention and J should reach), "played.frames" (that a clip was played behind its prompt),
-            "short.frames" (that a short task lasts) and "fps".
+        settings: "keep" (0..1, what retention and J should reach), "played.frames" (that a clip was played behind its
+            prompt), "short.frames" (that a short task lasts) and "fps".
     """
     found: dict[str, Advice] = {}
     for rule in RULES:
