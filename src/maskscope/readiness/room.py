@@ -18,7 +18,7 @@ SPARE_RATIO, SPARE_STOPS, SPARE_SWING = 1.25, 1.0, 0.5
 
 SPARE_EXPOSURE: Final = 2.0**SPARE_STOPS
 """Room of the shutter: a stop of light is a factor of two of exposure. The first level that can be tried is three times
-the present exposure, so less room than this would be seen only where nothing at all is kept at it."""
+the present exposure; a lack of `SPARE_RATIO` would be seen only where nothing at all is kept at it."""
 
 ROOM: Final[Mapping[str, float]] = {
     "resolution": SPARE_RATIO, "frame_rate": SPARE_RATIO, "light_down": SPARE_STOPS, "light_up": SPARE_STOPS,

@@ -159,7 +159,7 @@ def _uneven(rows: Sequence[PromptRow]) -> str:
     counts = ", ".join(f"{axis} {count}" for axis, count in clips.items())
     return (
         f'<p class="uneven"><strong>Unfinished:</strong> parts are of different clips ({escape(counts)}), so figures '
-        f"of two parts may differ by their clips alone. The same command goes on.</p>"
+        f"of two parts may differ by their clips alone. The same command computes what is missing.</p>"
     )
 
 
