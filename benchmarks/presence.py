@@ -47,10 +47,10 @@ def main() -> None:
     options = parser.parse_args()
     try:
         registry.policy(options.policy)
+        device = default_device()
+        model = load_model(options.model, device=device, dtype=preferred_dtype(device))
     except MaskscopeError as error:
         parser.exit(2, f"error: {error}\n")
-    device = default_device()
-    model = load_model(options.model, device=device, dtype=preferred_dtype(device))
     scores: dict[bool, list[float]] = {True: [], False: []}
     rows: list[dict[str, float]] = []
     for number, seed in enumerate(tqdm(range(options.first_seed, options.first_seed + options.clips), unit="clip")):

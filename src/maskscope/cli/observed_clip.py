@@ -137,7 +137,7 @@ def prompts_for(
     """
     if clip.annotated and not (points or boxes or mask):
         return clip.prompts()
-    return gather_prompts(points or (), boxes or (), mask, clip.size, resize_mask=False)
+    return gather_prompts(points or (), boxes or (), mask, clip.size)
 
 
 def folder_for(clip: LookedAt, out: Path | None, ending: str) -> Path:

@@ -39,7 +39,11 @@ class _Spoken:
 
 
 def gather_prompts(
-    points: Sequence[str], boxes: Sequence[str], mask: Path | None, size: tuple[int, int], resize_mask: bool
+    points: Sequence[str],
+    boxes: Sequence[str],
+    mask: Path | None,
+    size: tuple[int, int],
+    resize_mask: bool | None = None,
 ) -> list[Prompt]:
     """One prompt for each object, in order of their numbers.
 
@@ -48,7 +52,8 @@ def gather_prompts(
         boxes: each `X0,Y0,X1,Y1[,OBJECT]`.
         mask: a file whose values are object numbers.
         size: (H, W) of the video in pixels.
-        resize_mask: a mask of another size is brought to `size` by its nearest pixels instead of refused.
+        resize_mask: a mask of another size is brought to `size` by its nearest pixels instead of refused; None where
+            the command has no option that would.
 
     Raises:
         PromptError: text that is none of these, two boxes for one object, a mask that cannot be used, or nothing.
@@ -111,8 +116,13 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def read_objects(path: Path, size: tuple[int, int], resize: bool) -> dict[int, NDArray[np.bool_]]:
+def read_objects(path: Path, size: tuple[int, int], resize: bool | None = None) -> dict[int, NDArray[np.bool_]]:
     """The objects of a mask file, (H, W) bool each, by number.
+
+    Args:
+        path: of the mask.
+        size: (height, width) of the video.
+        resize: see `resize_mask` of `gather_prompts`.
 
     Raises:
         PromptError: not a mask, of another size without `resize`, or without an object.
@@ -127,7 +137,7 @@ def read_objects(path: Path, size: tuple[int, int], resize: bool) -> dict[int, N
         if not resize:
             raise PromptError(
                 f"mask {path} is {labels.shape[1]} x {labels.shape[0]}, the video is {size[1]} x {size[0]}",
-                "add --resize-mask to have it resized",
+                "give a mask of the video's size" if resize is None else "add --resize-mask to have it resized",
             )
         labels = cv2.resize(labels.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
     numbers = [int(number) for number in np.unique(labels) if number != 0]

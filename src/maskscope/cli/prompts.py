@@ -248,7 +248,7 @@ def _given(
     from maskscope.studies.looked_at import look_at
 
     clip = look_at(source, start=start)
-    return tuple(gather_prompts(points or (), boxes or (), mask, clip.size, resize_mask=False))
+    return tuple(gather_prompts(points or (), boxes or (), mask, clip.size))
 
 
 def _executor(jobs: int) -> Executor:

@@ -62,7 +62,7 @@ def watch(
 
     held = joined(read_limits(thresholds) if thresholds else (), map(parse_limit, limits))
     video = open_video(source)
-    prompts = gather_prompts(points, boxes, mask, (video.height, video.width), resize_mask=False)
+    prompts = gather_prompts(points, boxes, mask, (video.height, video.width))
     with stopping() as stop, _lines(log) as write:
         summary = watch_stream(video, prompts, held, options, write=write, stop=stop)
     typer.echo(f"{summary.outcome}: {summary.message}", err=True)

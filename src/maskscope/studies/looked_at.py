@@ -113,6 +113,8 @@ def look_at(
     if max_frames is not None and max_frames < 2:
         raise SettingError(f"{max_frames} frames are too few to follow anything", "give --max-frames 2 or more")
     path = Path(source)
+    if not (path.exists() or "://" in str(source)):
+        raise VideoError(f"there is no {source}", "give a video file, a folder of images, or a data set")
     is_clip = path.is_file() or "://" in str(source) or bool(files_by_stem(path, IMAGE_SUFFIXES))
     if is_clip and masks is None and sequence is None:
         video = open_video(source)

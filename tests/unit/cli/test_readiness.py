@@ -78,6 +78,19 @@ def test_a_clip_of_one_frame_is_told_what_length_would_do(film: Path, tmp_path: 
     assert done.output == "error: film has no frame after frame 0; give 24 at least; 10 s let limits be told\n"
 
 
+def test_a_mask_of_another_size_and_a_clip_that_is_not_there_are_told_with_what_can_be_done(
+    film: Path, tmp_path: Path
+) -> None:
+    mask = tmp_path / "mask.png"
+    cv2.imwrite(str(mask), np.full((16, 16), 255, np.uint8))
+    done = CliRunner().invoke(app, ["readiness", str(film), "--mask", str(mask)])
+    assert done.exit_code == 2
+    assert done.output == f"error: mask {mask} is 16 x 16, the video is 48 x 32; give a mask of the video's size\n"
+    gone = CliRunner().invoke(app, ["readiness", "gone.mp4", "--point", "3,3"])
+    assert gone.exit_code == 2
+    assert gone.output == "error: there is no gone.mp4; give a video file, a folder of images, or a data set\n"
+
+
 def test_without_a_prompt_it_asks_for_one(film: Path) -> None:
     done = CliRunner().invoke(app, ["readiness", str(film)])
     assert done.exit_code == 2
