@@ -16,7 +16,16 @@ from maskscope.training.appearance import AppearanceRange, change_appearance
 from maskscope.training.corpus import Corpus
 from maskscope.training.families import material_of, under_family
 from maskscope.training.hiding import cut_away, pass_before
-from maskscope.training.motion import CAMERA, OBJECT, MotionRange, deform, placement, random_motion, translation
+from maskscope.training.motion import (
+    CAMERA,
+    OBJECT,
+    MotionRange,
+    deform,
+    placement,
+    random_motion,
+    translation,
+    window_over,
+)
 from maskscope.training.scene import Backdrop, Masks, Sprite, render
 from maskscope.training.sprites import mask_box, random_sprite
 from maskscope.training.store import ArrayStore, Pixels
@@ -35,6 +44,9 @@ class ClipConfig:
         absence: probability that a pasted target is hidden for some frames.
         hiding: probability that something passes before the target of another clip, or that the film cuts away.
         returns: probability that a hidden target is back before the clip ends; without, it is left to chance.
+        reveal: probability that real video or a still is first seen through a window that cuts the target, and then
+            whole, or the other way round. What belongs together then has to be known, not matched: new parts of an
+            object that turns or comes nearer are its own.
         families: probability that a family of the stress bench transforms the clip, see `maskscope.training.families`.
         min_target: smallest visible part of the target in frame 0, as a fraction of the frame.
         elastic: probability that a still or a pasted target bends as it moves.
@@ -51,6 +63,7 @@ class ClipConfig:
     absence: float = 0.35
     hiding: float = 0.0
     returns: float = 0.0
+    reveal: float = 0.0
     families: float = 0.0
     min_target: float = 0.002
     elastic: float = 0.7
@@ -124,7 +137,7 @@ class ClipSampler:
         if masks is None:
             return _nothing(n, size_hw)
         motion = CAMERA if rng.random() < 0.3 else None
-        backdrop = Backdrop(images, masks, _crop(rng, images[0], masks[0], n, size_hw, motion))
+        backdrop = Backdrop(images, masks, self._view(rng, images[0], masks[0], n, size_hw, motion))
         return render(backdrop, self._intruders(rng, n, size_hw, self.config.intruder), size_hw)
 
     def _drawn(self, rng: np.random.Generator, n: int, size_hw: tuple[int, int]) -> tuple[Pixels, Masks]:
@@ -175,8 +188,23 @@ class ClipSampler:
         if rng.random() < self.config.elastic:
             images, masks = deform(rng, (images, masks))
         motion = MotionRange(0.05, 0.05, 0.05, 0.02, 0.02)
-        backdrop = Backdrop(images, masks, _crop(rng, image, masks[0], n, size_hw, motion))
+        backdrop = Backdrop(images, masks, self._view(rng, image, masks[0], n, size_hw, motion))
         return render(backdrop, self._intruders(rng, n, size_hw, self.config.intruder), size_hw)
+
+    def _view(
+        self,
+        rng: np.random.Generator,
+        image: Pixels,
+        mask: Pixels,
+        n: int,
+        size_hw: tuple[int, int],
+        motion: MotionRange | None,
+    ) -> NDArray[np.float64]:
+        """As `_crop`; at times the target shows in part first."""
+        place = _crop(rng, image, mask, n, size_hw, motion)
+        if n > 1 and self.config.reveal and rng.random() < self.config.reveal:
+            return window_over(rng, mask, place[0], n, size_hw) @ place
+        return place
 
     def _labelled_still(self, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
         """(h, w, 3) and its label map (h, w)."""

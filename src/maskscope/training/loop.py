@@ -182,7 +182,9 @@ class Trainer:
         mine = range(self.team.rank, groups, self.team.size)
         numbers = [step * groups + group for step in range(self.progress.step, stretch.end) for group in mine]
         weights = stretch.cycle.prompt_weights or self.recipe.prompt_weights
-        batches = GroupBatches(self.clips, stretch.phase, weights, self.recipe.correction_clicks)
+        of_cycle = stretch.cycle.correction_clicks
+        corrections = self.recipe.correction_clicks if of_cycle is None else of_cycle
+        batches = GroupBatches(self.clips, stretch.phase, weights, corrections)
         loader = load_batches(batches, numbers, workers)
         parts: Numbered = []
         for number, batch in zip(numbers, loader, strict=True):

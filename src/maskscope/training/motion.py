@@ -60,7 +60,7 @@ def random_motion(
     Returns:
         (n_frames, 3, 3); maps centred coordinates to centred coordinates, frame 0 to itself.
     """
-    pace = float(min(rng.lognormal(0.0, 0.6), 2.0))
+    pace = float(min(rng.lognormal(0.0, 0.6), 2.0)) * min(4 / n_frames, 1.0) ** 0.7  # long clips would leave the frame
     size = float(np.hypot(*size_wh)) / np.sqrt(2)
     shift = smooth_path(rng, n_frames, motion.shift * pace, 2) * size
     log_scale = np.clip(smooth_path(rng, n_frames, motion.log_scale * pace, 1)[:, 0], -0.7, 0.7)
@@ -89,6 +89,45 @@ def placement(scale: float, turn: float = 0.0, flip: bool = False, aspect: float
     linear = scale * np.array([[c, -s], [s, c]]) @ np.diag([stretch * (-1.0 if flip else 1.0), 1 / stretch])
     out = np.eye(3)
     out[:2, :2] = linear
+    return out
+
+
+def window_over(
+    rng: np.random.Generator, mask: Pixels, place: Matrices, n_frames: int, size_hw: tuple[int, int]
+) -> Matrices:
+    """A window that cuts a thing and opens, or moves, until the frame is seen as it was; at times the other way round.
+
+    Args:
+        mask: (h0, w0) of the thing in its picture, above 0 where it is; some of it lies in the frame.
+        place: (3, 3) from the picture to frame pixels.
+        n_frames: over which the window opens; it may be open before the last of them.
+        size_hw: of the frame, pixels.
+
+    Returns:
+        (n_frames, 3, 3) from frame pixels to frame pixels, enlarging by 4 at most.
+    """
+    h, w = size_hw
+    shown = cv2.warpPerspective(mask, place, (w, h), flags=cv2.INTER_NEAREST) > 0
+    rows, columns = np.nonzero(shown)
+    if not len(rows):
+        return np.broadcast_to(np.eye(3), (n_frames, 3, 3))
+    part = rng.uniform(0.4, 0.9)  # of the thing's height and width that the window has, where it is large enough
+    zoom = float(np.clip(min(h / (part * (np.ptp(rows) + 1)), w / (part * (np.ptp(columns) + 1))), 1.0, 4.0))
+    pixel = int(rng.integers(len(rows)))
+    half = np.array([w, h]) / (2 * zoom)
+    at = np.clip(np.array([columns[pixel], rows[pixel]], np.float64), half, np.array([w, h]) - half)
+    opened = max(int(rng.integers(n_frames // 2, n_frames)), 1)
+    shares = np.clip(1 - np.arange(n_frames) / opened, 0, 1)  # of the way from the whole frame to the window
+    if rng.random() < 0.3:
+        shares = shares[::-1]
+    centre = np.array([w, h]) / 2
+    out = np.zeros((n_frames, 3, 3))
+    for t, share in enumerate(shares):
+        scale = zoom**share
+        # the window's centre goes as its size does, so that it never leaves the frame
+        way = (1 - 1 / scale) / (1 - 1 / zoom) if zoom > 1 else 0.0
+        x, y = centre + way * (at - centre)
+        out[t] = translation(w / 2, h / 2) @ np.diag([scale, scale, 1.0]) @ translation(-x, -y)
     return out
 
 

@@ -43,6 +43,7 @@ class Cycle:
         prompt_weights: of mask, click and box in frame 0; None is the recipe's.
         clips: what clips are made of; None is the recipe's.
         frozen: parts that keep their weights in this cycle, beside the recipe's.
+        correction_clicks: None is the recipe's.
         begins_with: numbers of earlier cycles, from 1; the cycle begins with the mean of the weights they ended with.
             Empty: with the last one's. (Wortsman et al., arXiv 2203.05482: runs from one start lie in one basin.)
     """
@@ -53,6 +54,7 @@ class Cycle:
     prompt_weights: tuple[float, float, float] | None = None
     clips: ClipConfig | None = None
     frozen: tuple[str, ...] = ()
+    correction_clicks: int | None = None
     begins_with: tuple[int, ...] = ()
 
     @property

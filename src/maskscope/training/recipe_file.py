@@ -79,8 +79,9 @@ def check_recipe(recipe: Recipe) -> Recipe:
             )
     if not phases:
         raise SettingError("the recipe has no phases", "give at least one")
-    if recipe.correction_clicks < 0:
-        raise SettingError(f"correction_clicks is {recipe.correction_clicks}, expected 0 or more")
+    for clicks in (recipe.correction_clicks, *(cycle.correction_clicks or 0 for cycle in recipe.cycles)):
+        if clicks < 0:
+            raise SettingError(f"correction_clicks is {clicks}, expected 0 or more")
     return recipe
 
 
@@ -125,6 +126,8 @@ def _fitting(key: str, present: Any, value: Any, where: str) -> Any:
         return Path(value)
     if present is None and key == "clips":
         return _fitting(key, ClipConfig(), value, where)
+    if present is None and key == "correction_clicks":
+        return _fitting(key, 0, value, where)
     if present is None and key == "prompt_weights":
         return _fitting(key, (0.0, 0.0, 0.0), value, where)
     if dataclasses.is_dataclass(present) and isinstance(value, dict):

@@ -8,7 +8,7 @@ import pytest
 from maskscope.training.appearance import AppearanceRange
 from maskscope.training.clips import Clip, ClipConfig, ClipSampler
 from maskscope.training.corpus import Corpus
-from maskscope.training.motion import OBJECT, placement, random_motion, translation
+from maskscope.training.motion import OBJECT, placement, random_motion, translation, window_over
 from maskscope.training.scene import Backdrop, Sprite, render
 from maskscope.training.sprites import bend
 
@@ -98,3 +98,46 @@ def test_in_a_crowd_only_the_prompt_tells_which_is_meant(corpus: Corpus) -> None
     assert {clip.kind for clip in clips} == {"crowd"}
     places = np.array([np.argwhere(clip.masks[0]).mean(0) / clip.masks[0].shape for clip in clips])
     assert (places.std(0) > 0.15).all(), "targets are anywhere in the frame"
+
+
+def test_long_clips_keep_moving_things_as_near_as_short_ones() -> None:
+    def reach(n: int) -> float:
+        moves = [random_motion(np.random.default_rng(seed), n, (40, 20), OBJECT) for seed in range(200)]
+        return float(np.median([np.abs(each[-1, :2, 2]).max() for each in moves]))
+
+    assert reach(12) < 2 * reach(4)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_window_cuts_a_thing_on_one_end_of_a_clip_and_shows_the_frame_on_the_other(seed: int) -> None:
+    mask = np.zeros((60, 80), np.uint8)
+    mask[10:50, 20:70] = 255
+    moves = window_over(np.random.default_rng(seed), mask, np.eye(3), 6, (60, 80))
+    ends = sorted((moves[0], moves[-1]), key=lambda m: float(m[0, 0]))
+    np.testing.assert_allclose(ends[0], np.eye(3), atol=1e-9)
+    assert 1.2 < ends[1][0, 0] <= 4
+    sizes = moves[:, 0, 0]
+    assert np.all(np.diff(sizes) <= 1e-9) or np.all(np.diff(sizes) >= -1e-9)
+    for move in moves:  # the frame's corners never come inside, so nothing beyond it is shown
+        left, top = (move @ [0, 0, 1])[:2]
+        right, bottom = (move @ [80, 60, 1])[:2]
+        assert left <= 1e-9
+        assert top <= 1e-9
+        assert right >= 80 - 1e-9
+        assert bottom >= 60 - 1e-9
+
+
+def test_a_window_over_nothing_is_the_frame() -> None:
+    moves = window_over(np.random.default_rng(0), np.zeros((60, 80), np.uint8), np.eye(3), 3, (60, 80))
+    np.testing.assert_array_equal(moves, np.broadcast_to(np.eye(3), (3, 3, 3)))
+
+
+@pytest.mark.parametrize("kind", ["video", "still"])
+def test_a_target_is_revealed_as_often_as_was_told(corpus: Corpus, kind: str) -> None:
+    def growth(reveal: float) -> float:
+        """By how much the target's area changes over a clip, in octaves, on average."""
+        sampler = ClipSampler(corpus, only(kind, intruder=0.0, reveal=reveal, elastic=0.0), seed=2)
+        areas = [sampler.sample(index, 4, SIZE).masks.mean((1, 2)) for index in range(16)]
+        return float(np.mean([abs(np.log2((each[-1] + 1e-4) / each[0])) for each in areas]))
+
+    assert growth(1.0) > 2 * growth(0.0)

@@ -243,6 +243,14 @@ def test_corrections_resume_to_the_bit_and_are_part_of_the_run(
     assert again.run()
     assert_same(whole, again)
     plain.run()
+    of_cycles = dataclasses.replace(
+        recipe, cycles=tuple(dataclasses.replace(cycle, correction_clicks=2) for cycle in recipe.cycles)
+    )
+    torch.manual_seed(0)
+    source = tiny_trainer(training_root, cache, tmp_path / "other").clips
+    told = Trainer(tiny_training.SAM2(tiny_training.TINY), of_cycles, source, tmp_path / "told")
+    told.run()
+    assert_same(whole, told)
     assert not torch.equal(plain.model.mask_decoder.iou_token.weight, whole.model.mask_decoder.iou_token.weight)
     with pytest.raises(SettingError, match=r"differs in correction_clicks"):
         trainer("whole", 3)

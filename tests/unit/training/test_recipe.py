@@ -87,12 +87,14 @@ def test_a_file_says_what_differs(tmp_path: Path) -> None:
 
 def test_a_cycle_of_a_file_may_have_clips_and_prompts_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(
-        "[clips]\npaste = 0\n[[cycles]]\nprompt_weights = [0, 0, 1]\n[cycles.clips]\nhiding = 1\ndrawn = 0.5\n"
+        "[clips]\npaste = 0\n[[cycles]]\nprompt_weights = [0, 0, 1]\ncorrection_clicks = 2\n"
+        "[cycles.clips]\nhiding = 1\ndrawn = 0.5\n"
         "[[cycles.phases]]\nsteps = 5\nclips = 2\nframes = 3\nsize_hw = [64, 96]\n"
     )
     recipe = read_recipe(str(tmp_path / "mine.toml"))
     assert recipe.cycles[0].prompt_weights == (0.0, 0.0, 1.0)
     assert recipe.cycles[0].clips == ClipConfig(hiding=1.0, drawn=0.5)
+    assert (recipe.cycles[0].correction_clicks, recipe.correction_clicks) == (2, 0)
     assert (recipe.clips, recipe.scenes_to_draw) == (ClipConfig(paste=0.0), recipe.scenes)
 
 
@@ -113,6 +115,11 @@ def test_a_cycle_of_a_file_may_have_clips_and_prompts_of_its_own(tmp_path: Path)
         (
             "[[cycles]]\nbegins_with = [1]\n[[cycles.phases]]\nsteps = 1\nclips = 1\nframes = 2\nsize_hw = [64, 96]",
             r"cycle 1 begins with the weights of cycles \[1\], which are not before it",
+        ),
+        (
+            "[[cycles]]\ncorrection_clicks = -1\n"
+            "[[cycles.phases]]\nsteps = 1\nclips = 1\nframes = 2\nsize_hw = [64, 96]",
+            "correction_clicks is -1, expected 0 or more",
         ),
         ("cycles = []", "has no phases"),
         ("cycles = 1", "expected tables"),
