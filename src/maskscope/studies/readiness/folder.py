@@ -69,14 +69,20 @@ class ReadinessFolder:
         return same
 
     def chosen(self) -> str | None:
-        """What `choose` was told for the request that was begun; None where it was not."""
+        """The budget that `choose` was told for the request that was begun; None where it was not."""
         found = _content(self.passes / _REQUEST_NAME).get("chosen")
         return found if isinstance(found, str) else None
 
-    def choose(self, name: str) -> None:
-        """Keep a choice that the run made for itself, so that it goes on with the same."""
+    def pace(self) -> float | None:
+        """Seconds a frame that `choose` was told; None where it was not."""
+        found = _content(self.passes / _REQUEST_NAME).get("seconds_a_frame")
+        return found if isinstance(found, float) else None
+
+    def choose(self, name: str, seconds_a_frame: float) -> None:
+        """Keep a budget and the speed it was chosen by, so that a run that goes on has the same."""
         file = self.passes / _REQUEST_NAME
-        write_whole(file, json.dumps({**_content(file), "chosen": name}).encode())
+        kept = {**_content(file), "chosen": name, "seconds_a_frame": float(seconds_a_frame)}
+        write_whole(file, json.dumps(kept).encode())
 
     def abandon(self) -> None:
         """Take back what `begin` made, unless there are finished passes: the command was a mistake."""

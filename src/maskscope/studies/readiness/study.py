@@ -215,8 +215,7 @@ class _Work:
         """
         policy, began = POLICIES[STOCK], time.perf_counter()
         clean = self.clean = clean_run(self.model, self.clip, self.prompts, policy, self.store.step)
-        if self.options.budget is None:
-            self._choose((time.perf_counter() - began) / max(self.frames_done, 1))
+        self._choose((time.perf_counter() - began) / max(self.frames_done, 1))
         budget, keep = self.budget, self.options.keep
         sweeper = SweepWork(self.model, policy, clean, self.prompts, self.fps, keep, budget, self.store)
         swept = [sweeper.sweep(axis) for axis in AXES]
@@ -226,15 +225,17 @@ class _Work:
         return self._result(clean, swept, endurance)
 
     def _choose(self, seconds_a_frame: float) -> None:
-        """Set the budget by the speed of this machine, once for all calls that go on with the run."""
+        """Set the budget by the speed of this machine unless it was asked for, once for all calls that go on."""
         clip = self.clip.num_frames, not self.clip.annotated
         if self.folder.chosen() is None:
-            self.budget = affordable(*clip, seconds_a_frame)
-            self.folder.choose(next(name for name, budget in BUDGETS.items() if budget == self.budget))
+            self.budget = self.options.budget or affordable(*clip, seconds_a_frame)
+            name = next((name for name, budget in BUDGETS.items() if budget == self.budget), "other")
+            self.folder.choose(name, seconds_a_frame)
         self.total = self._frames()
-        if self.budget == QUICK:
+        pace = self.folder.pace()  # passes that were made before take no time now
+        if self.budget == QUICK and pace is not None:
             self.notes.append(
-                f"Half of the measurements were made: all would take about {told_minutes(*clip, seconds_a_frame)} "
+                f"Half of the measurements were made: all would take about {max(told_minutes(*clip, pace), 1)} "
                 f"minutes on this machine. --full makes them, with narrower intervals."
             )
             log.info(self.notes[-1])

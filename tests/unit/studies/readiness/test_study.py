@@ -247,7 +247,14 @@ def test_the_machine_decides_how_much_is_tried_once_and_the_page_says_so(
         speeds.append(seconds_a_frame)
         return less
 
+    told: list[float] = []
+
+    def told_minutes(num_frames: int, own_truth: bool, seconds_a_frame: float) -> int:
+        told.append(seconds_a_frame)
+        return 9
+
     monkeypatch.setattr(study, "affordable", affordable)
+    monkeypatch.setattr(study, "told_minutes", told_minutes)
     options, count, out = ReadinessOptions(budget=None), 0, tmp_path / "out"
 
     def stop() -> bool:
@@ -261,9 +268,10 @@ def test_the_machine_decides_how_much_is_tried_once_and_the_page_says_so(
     done = assess_readiness(clip(), PROMPTS, out, options, model=model)
     assert len(speeds) == 1, "a run that goes on has chosen"
     assert done.result is not None
-    assert any(note.startswith("Half of the measurements were made") for note in done.notes)
+    [half] = [note for note in done.notes if note.startswith("Half of the measurements were made")]
+    assert told == speeds * 2, "not the time that reading finished passes took"
     given = assess_readiness(clip(), PROMPTS, tmp_path / "given", replace(options, budget=less), model=model)
     assert given.result is not None
     assert given.result.endurance == done.result.endurance
     assert given.result.sweeps == done.result.sweeps
-    assert not any("Half" in note for note in given.notes)
+    assert half in given.notes, "also where it was asked for"
