@@ -15,12 +15,19 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Of the terms in the total."""
+    """Of the terms in the total.
+
+    Attributes:
+        others: share of the mask terms that candidates other than the best take, 0..1. SAM 2 has 0; where one candidate
+            comes to win always, the rest learns nothing any more, unless it is pushed a little, too (Rupprecht et al.,
+            arXiv 1612.00197, relaxed winner takes all).
+    """
 
     focal: float = 20.0
     dice: float = 1.0
     iou: float = 1.0
     occlusion: float = 1.0
+    others: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,9 @@ def sam2_losses(
 ) -> Losses:
     """Losses of n decoded frames.
 
-    The candidate of the lowest mask loss alone is pushed towards the target; every candidate learns its IoU. A frame
-    without the object teaches only that it is absent. Which candidate is best is decided at the logits' own size, the
-    loss itself is taken at full size, where the boundary is.
+    The candidate of the lowest mask loss is pushed towards the target, alone unless `weights.others` says otherwise;
+    every candidate learns its IoU. A frame without the object teaches only that it is absent. Which candidate is best
+    is decided at the logits' own size, the loss itself is taken at full size, where the boundary is.
 
     Args:
         mask_logits_nmhw: (n, m, h, w) before the object score silences anything.
@@ -93,7 +100,12 @@ def sam2_losses(
     dice = (dice_loss(full, target) * visible).sum() / count
     iou = ((predicted_iou_nm.float() - reached_nm).abs().mean(1) * visible).sum() / count
     occlusion = F.binary_cross_entropy_with_logits(object_score_logits_n.float(), visible.float())
-    total = weights.focal * focal + weights.dice * dice + weights.iou * iou + weights.occlusion * occlusion
+    masks = weights.focal * focal + weights.dice * dice
+    if weights.others and logits.shape[1] > 1:
+        cost = weights.focal * focal_loss(logits, small) + weights.dice * dice_loss(logits, small)
+        rest = (cost.sum(1) - cost.gather(1, best[:, None])[:, 0]) / (logits.shape[1] - 1)
+        masks = (1 - weights.others) * masks + weights.others * (rest * visible).sum() / count
+    total = masks + weights.iou * iou + weights.occlusion * occlusion
     picked = reached_nm.take_along_dim(predicted_iou_nm.argmax(1, keepdim=True), 1)[:, 0]
     true_iou = (picked * visible).sum() / count
     return Losses(total, focal.detach(), dice.detach(), iou.detach(), occlusion.detach(), true_iou)

@@ -72,3 +72,24 @@ def test_a_batch_without_any_object_still_has_a_finite_loss() -> None:
     logits, target = case()
     losses = sam2_losses(logits, torch.full((2, 3), 0.2), torch.zeros(2), torch.zeros_like(target), WEIGHTS)
     assert losses.total.item() == pytest.approx(math.log(2), abs=1e-5)
+
+
+@pytest.mark.parametrize("others", [0.0, 0.2])
+def test_other_candidates_learn_the_mask_only_if_told(others: float) -> None:
+    logits, target = case()
+    logits.requires_grad_()
+    weights = LossWeights(others=others)
+    losses = sam2_losses(logits, torch.full((2, 3), 0.2), torch.tensor([1.0, -1.0]), target, weights)
+    losses.total.backward()
+    assert logits.grad is not None
+    pushed = logits.grad.abs().sum((-1, -2)) > 0
+    shown = target.flatten(1).any(1)
+    assert (pushed[shown].sum(1) == (3 if others else 1)).all()
+    assert not pushed[~shown].any()
+
+
+def test_a_lone_candidate_has_no_others() -> None:
+    logits, target = case()
+    given = logits[:, :1], torch.full((2, 1), 0.2), torch.tensor([1.0, -1.0]), target
+    alone, told = (sam2_losses(*given, LossWeights(others=others)).total for others in (0.0, 0.5))
+    assert alone.item() == told.item()
