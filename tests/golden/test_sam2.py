@@ -15,6 +15,8 @@ import torch
 from _golden_cases import Case, find_cases, preset_name, read_case
 from conftest import shared_folder
 from maskscope.errors import DatasetError
+from maskscope.memory.bank import MemoryBank
+from maskscope.memory.policy import Candidates, Moment
 from maskscope.model import PRESETS
 from maskscope.model.fit import expected_shapes
 from maskscope.tracking.observer import Observation
@@ -87,6 +89,27 @@ def test_differences(golden: ModuleType) -> None:
     assert golden.difference("step0_f0_video_mask", packed(one, two), packed(one, one), 9) == 0.5
     assert golden.difference("step0_f0_video_mask", packed(empty), packed(empty), 9) == 0.0
     assert golden.difference("step0_f0_video_mask", packed(empty), packed(one), 9) == 1.0
+
+
+def test_masks_may_differ_only_where_logits_are_noise(golden: ModuleType) -> None:
+    ours, theirs = packed([[1, 1, 0, 0]]), packed([[1, 0, 0, 0]])
+    noise = np.array([[[False, True, False, False]]])
+    key = "step0_f0_video_mask"
+    assert golden.difference(key, ours, theirs, 4) == 0.5
+    assert golden.difference(key, ours, theirs, 4, noise) == 0.0
+    assert golden.difference(key, ours, theirs, 4, ~noise) == 1.0
+    assert golden.Comparison(key, 0.5, 0.0).passed
+    assert not golden.Comparison(key, 0.0, 0.5).passed
+
+
+@pytest.mark.parametrize(("second", "recorded", "taken"), [(0.4998, 1, 1), (0.4998, 0, 0), (0.49, 1, 0)])
+def test_only_ties_are_decided_as_recorded(golden: ModuleType, second: float, recorded: int, taken: int) -> None:
+    masks = torch.stack([torch.zeros(4, 4), torch.ones(4, 4), torch.full((4, 4), 2.0)])
+    policy = golden.AsRecorded(PRESETS["sam2.1-hiera-tiny"].memory, lambda _: masks[recorded][None].numpy())
+    seen = Candidates(3, masks, (0.5, second, 0.1), 1.0, torch.zeros(1, 1, 1))
+    assert policy.choose_mask(seen, MemoryBank(), Moment(3)) == taken
+    unknown = golden.AsRecorded(PRESETS["sam2.1-hiera-tiny"].memory, lambda _: None)
+    assert unknown.choose_mask(seen, MemoryBank(), Moment(3)) == 0
 
 
 @pytest.mark.parametrize(
