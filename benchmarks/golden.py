@@ -293,7 +293,8 @@ def print_case(case: Case, comparisons: Sequence[Comparison], seconds: float) ->
     print(f"  {'kind':<26} {'arrays':>6} {'worst':>10} {'allowed':>8}  in")
     for kind, (count, worst) in worst_by_kind(comparisons).items():
         shown = "no match" if np.isinf(worst.difference) else f"{worst.difference:.5f}"
-        verdict = "" if worst.passed else "  BEYOND TOLERANCE"
+        verdict = "" if worst.decided is None else f", {worst.decided:.5f} where logits are no noise"
+        verdict += "" if worst.passed else "  BEYOND TOLERANCE"
         print(f"  {kind:<26} {count:>6} {shown:>10} {worst.tolerance:>8}  {worst.key}{verdict}", flush=True)
 
 

@@ -3,6 +3,7 @@
     python benchmarks/input_size.py                   # four synthetic clips of 854 x 480
     python benchmarks/input_size.py --held-out DIR    # the sequences that training left out, in its data folder DIR
     python benchmarks/input_size.py --held-out DIR --sizes 352x640 --policy stock:thin=0.25
+    python benchmarks/input_size.py --trained-on DIR --sizes 352x640    # those that it was trained on
 
 The first mask is given, every frame goes through the streaming tracker; frames a second are of the tracker alone.
 """
@@ -41,9 +42,12 @@ def synthetic_clips() -> Iterator[Clip]:
         yield f"synthetic {seed}", list(clip.frames), [(labels == 1).astype(np.uint8) for labels in clip.visible_masks]
 
 
-def held_out_clips(data: Path) -> Iterator[Clip]:
-    for name in HELD_OUT:
-        folder = data / "video" / "davis_train" / name
+def davis_clips(data: Path, held_out: bool) -> Iterator[Clip]:
+    """Of DAVIS's training sequences those that training left out, or the others."""
+    for folder in sorted((data / "video" / "davis_train").iterdir()):
+        name = folder.name
+        if (name in HELD_OUT) != held_out:
+            continue
         frames = [np.asarray(Image.open(path).convert("RGB")) for path in sorted((folder / "frames").iterdir())]
         truth = [(np.asarray(Image.open(path)) > 0).astype(np.uint8) for path in sorted((folder / "masks").iterdir())]
         yield name, frames, truth
@@ -59,7 +63,9 @@ def size_hw(text: str) -> tuple[int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="compact", metavar="NAME|FILE")
-    parser.add_argument("--held-out", type=Path, metavar="DIR", help="training data; default: synthetic clips")
+    given = parser.add_mutually_exclusive_group()
+    for option in ("--held-out", "--trained-on"):
+        given.add_argument(option, type=Path, metavar="DIR", help="training data; default: synthetic clips")
     parser.add_argument("--sizes", nargs="+", type=size_hw, default=SIZES, metavar="HxW", help="of the model's input")
     parser.add_argument("--policy", default="stock", metavar="NAME", help="of memory [%(default)s]")
     options = parser.parse_args()
@@ -67,7 +73,10 @@ def main() -> None:
         registry.policy(options.policy)
     except MaskscopeError as error:
         parser.error(str(error))
-    clips = list(synthetic_clips() if options.held_out is None else held_out_clips(options.held_out))
+    data = options.held_out or options.trained_on
+    if data and not (data / "video" / "davis_train").is_dir():
+        parser.error(f"there is no video/davis_train in {data}")
+    clips = list(davis_clips(data, bool(options.held_out)) if data else synthetic_clips())
     device = default_device()
     for size in options.sizes:
         model = load_model(options.model, device=device, dtype=preferred_dtype(device), image_size=size)

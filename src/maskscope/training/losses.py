@@ -89,11 +89,11 @@ def sam2_losses(
     target = target_nHW.to(logits.dtype)
     visible = target_nHW.flatten(1).any(1)
     count = visible.sum().clamp(min=1)
-    with torch.no_grad():
-        small = F.interpolate(target[:, None], size=logits.shape[-2:], mode="area").expand_as(logits)
+    small = F.interpolate(target[:, None], size=logits.shape[-2:], mode="area").expand_as(logits)
+    with torch.set_grad_enabled(torch.is_grad_enabled() and weights.others > 0):
         cost = weights.focal * focal_loss(logits, small) + weights.dice * dice_loss(logits, small)
-        best = cost.argmin(1)
-        reached_nm = mask_iou(logits > 0, small > 0.5)
+    best = cost.argmin(1)
+    reached_nm = mask_iou(logits > 0, small > 0.5)
     chosen = logits[torch.arange(len(logits)), best]
     full = F.interpolate(chosen[:, None], size=target.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
     focal = (focal_loss(full, target) * visible).sum() / count
@@ -102,7 +102,6 @@ def sam2_losses(
     occlusion = F.binary_cross_entropy_with_logits(object_score_logits_n.float(), visible.float())
     masks = weights.focal * focal + weights.dice * dice
     if weights.others and logits.shape[1] > 1:
-        cost = weights.focal * focal_loss(logits, small) + weights.dice * dice_loss(logits, small)
         rest = (cost.sum(1) - cost.gather(1, best[:, None])[:, 0]) / (logits.shape[1] - 1)
         masks = (1 - weights.others) * masks + weights.others * (rest * visible).sum() / count
     total = masks + weights.iou * iou + weights.occlusion * occlusion

@@ -26,6 +26,8 @@ from maskscope.training.recipe import CLIPS_APART, Cycle, Phase, Recipe
 
 RECIPES: Final = {"compact": Recipe(seed=11, scenes=40)}
 NOT_DECISIVE: Final = ("checkpoint_minutes",)
+OF_A_CYCLE: Final = {"clips": ClipConfig(), "prompt_weights": (0.0, 0.0, 0.0), "correction_clicks": 0}
+"""What a cycle may have of its own, where None is the recipe's: values of the right type."""
 
 T = TypeVar("T")
 
@@ -82,6 +84,8 @@ def check_recipe(recipe: Recipe) -> Recipe:
     for clicks in (recipe.correction_clicks, *(cycle.correction_clicks or 0 for cycle in recipe.cycles)):
         if clicks < 0:
             raise SettingError(f"correction_clicks is {clicks}, expected 0 or more")
+    if not 0 <= recipe.losses.others <= 1:
+        raise SettingError(f"others is {recipe.losses.others:g}, expected a share from 0 to 1")
     return recipe
 
 
@@ -124,12 +128,8 @@ def _fitting(key: str, present: Any, value: Any, where: str) -> Any:
         return tuple(_made(Phase(0, 0, 0, (0, 0)), table, where) for table in _tables(value, where))
     if key == "initial":
         return Path(value)
-    if present is None and key == "clips":
-        return _fitting(key, ClipConfig(), value, where)
-    if present is None and key == "correction_clicks":
-        return _fitting(key, 0, value, where)
-    if present is None and key == "prompt_weights":
-        return _fitting(key, (0.0, 0.0, 0.0), value, where)
+    if present is None and key in OF_A_CYCLE:
+        return _fitting(key, OF_A_CYCLE[key], value, where)
     if dataclasses.is_dataclass(present) and isinstance(value, dict):
         return _changed(present, value, where)
     if isinstance(present, tuple) and isinstance(value, list):

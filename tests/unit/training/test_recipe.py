@@ -121,6 +121,7 @@ def test_a_cycle_of_a_file_may_have_clips_and_prompts_of_its_own(tmp_path: Path)
             "[[cycles.phases]]\nsteps = 1\nclips = 1\nframes = 2\nsize_hw = [64, 96]",
             "correction_clicks is -1, expected 0 or more",
         ),
+        ("[losses]\nothers = 1.5", "others is 1.5, expected a share from 0 to 1"),
         ("cycles = []", "has no phases"),
         ("cycles = 1", "expected tables"),
     ],
