@@ -1,15 +1,17 @@
 """J and F of a model on a folder in the layout of DAVIS, with the first frame's masks given.
 
     python benchmarks/davis.py --dataset DIR [--model NAME|FILE] [--policy NAME] [--image-size HxW] [--json FILE]
+    python benchmarks/davis.py --dataset DIR --adapt 30    # adapted to what is marked on the first frame, then tracked
 
 Frames go through the streaming tracker one by one; frames a second include reading and resizing them. With --prompt the
-objects are given by a box or a click instead of their mask.
+objects are given by a box or a click instead of their mask; with --adapt, too, by what the model makes of it. Adapting
+is not counted among the seconds of tracking; its own are told.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -18,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from _adapting import Adapting, add_adapt_option
 from _davis_options import add_davis_options, dataset_of
 from _table import Result, Timed, print_table, rows_of, write_record
 from maskscope.data.davis import DavisSequence
@@ -26,8 +29,8 @@ from maskscope.errors import MaskscopeError
 from maskscope.evaluate.protocol import PROTOCOLS, Protocol, evaluate_sequence
 from maskscope.memory.policies import registry
 from maskscope.model import SAM2
-from maskscope.model.checkpoints import load_model
 from maskscope.model.precision import chosen_device, preferred_dtype
+from maskscope.studies.adapt import marked
 from maskscope.studies.track import DTYPES
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.tracker import Tracker
@@ -48,19 +51,25 @@ def prompt_of(labels: NDArray[np.uint8], object_id: int, kind: str) -> Prompt:
     return Prompt(object_id, points_xy_px=[(float(x), float(y))])
 
 
-def predict(model: SAM2, policy: str, sequence: DavisSequence, prompt: str) -> Iterator[NDArray[np.uint8]]:
-    """Label maps of all frames."""
+def predict(
+    model: SAM2, policy: str, sequence: DavisSequence, prompts: Sequence[Prompt]
+) -> Iterator[NDArray[np.uint8]]:
+    """Label maps of all frames; the prompts are of the first."""
     tracker = Tracker(model, policy)
-    first = sequence.masks(0)
-    prompts = [prompt_of(first, i, prompt) for i in sequence.object_ids]
     for index in range(sequence.num_frames):
         result = tracker.step(sequence.frame(index), prompts if index == 0 else ())
         logits = result.mask_logits_nhw.cpu().numpy()
         yield label_map(logits > 0, result.object_ids, logits)
 
 
-def run(model: SAM2, options: argparse.Namespace, sequence: DavisSequence, protocol: Protocol) -> Result:
-    predictions = Timed(predict(model, options.policy, sequence, options.prompt))
+def run(models: Adapting, options: argparse.Namespace, sequence: DavisSequence, protocol: Protocol) -> Result:
+    model, first = models.plain, sequence.masks(0)
+    prompts = [prompt_of(first, i, options.prompt) for i in sequence.object_ids]
+    if options.adapt:
+        known = marked(model, sequence.frame(0), prompts)
+        model = models.to(sequence.frame(0), known)
+        prompts = [Prompt(i, mask=known == i) for i in sequence.object_ids]
+    predictions = Timed(predict(model, options.policy, sequence, prompts))
     truths = (sequence.masks(index) for index in range(sequence.num_frames))
     score = evaluate_sequence(predictions, truths, protocol)
     return Result(sequence.name, score, predictions.count, predictions.seconds)
@@ -81,26 +90,29 @@ def main() -> None:
     parser.add_argument("--image-size", type=size_of, metavar="HxW", help="input of the model; default: as trained")
     parser.add_argument("--precision", choices=("auto", *DTYPES), default="auto")
     parser.add_argument("--device", help="default: the GPU if there is one")
+    add_adapt_option(parser)
     parser.add_argument("--sequences", nargs="+", metavar="NAME", help="only these")
     options = parser.parse_args()
     try:
         registry.policy(options.policy)  # a mistake in it is told before anything is loaded
         device = chosen_device(options.device)
         dtype = preferred_dtype(device) if options.precision == "auto" else DTYPES[options.precision]
-        model = load_model(options.model, device=device, dtype=dtype, image_size=options.image_size)
+        models = Adapting(options.model, options.adapt, device, dtype, options.image_size)
         dataset = dataset_of(options)
         chosen = [dataset[name] for name in options.sequences or dataset.sequences]
         with tqdm(chosen, unit="sequence", disable=None, leave=False) as sequences:
-            rows = rows_of([run(model, options, sequence, PROTOCOLS[options.protocol]) for sequence in sequences])
+            rows = rows_of([run(models, options, sequence, PROTOCOLS[options.protocol]) for sequence in sequences])
         facts = {
             "model": Path(options.model).name,
             "policy": options.policy,
             "prompt": options.prompt,
-            "image_size": model.config.image_size,
+            "image_size": models.base.config.image_size,
             "precision": str(dtype).removeprefix("torch."),
             "device": device.type,
             "threads": torch.get_num_threads(),
         }
+        if options.adapt:
+            facts |= {"adapt_steps": options.adapt, "adapt_seconds": [round(s, 1) for s in models.seconds]}
         print_table(", ".join(f"{name} {value}" for name, value in facts.items()), rows)
         if options.json:
             write_record(options.json, "DAVIS", options.protocol, {"model": rows}, **facts)

@@ -3,6 +3,7 @@
     python benchmarks/input_size.py                   # four synthetic clips of 854 x 480
     python benchmarks/input_size.py --held-out DIR    # the sequences that training left out, in its data folder DIR
     python benchmarks/input_size.py --held-out DIR --sizes 352x640 --policy stock:thin=0.25
+    python benchmarks/input_size.py --held-out DIR --sizes 352x640 --adapt 30    # adapted to each clip's first frame
     python benchmarks/input_size.py --trained-on DIR --sizes 352x640    # those that it was trained on
 
 The first mask is given, every frame goes through the streaming tracker; frames a second are of the tracker alone.
@@ -18,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from _adapting import Adapting, add_adapt_option
 from maskscope.data.synthetic import SyntheticConfig, synthesize_clip
 from maskscope.errors import MaskscopeError
 from maskscope.evaluate.protocol import DAVIS, evaluate_sequence
 from maskscope.memory.policies import registry
-from maskscope.model.checkpoints import load_model
 from maskscope.model.precision import default_device, preferred_dtype
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.tracker import Tracker
@@ -68,6 +69,7 @@ def main() -> None:
         given.add_argument(option, type=Path, metavar="DIR", help="training data; default: synthetic clips")
     parser.add_argument("--sizes", nargs="+", type=size_hw, default=SIZES, metavar="HxW", help="of the model's input")
     parser.add_argument("--policy", default="stock", metavar="NAME", help="of memory [%(default)s]")
+    add_adapt_option(parser)
     options = parser.parse_args()
     try:
         registry.policy(options.policy)
@@ -79,10 +81,10 @@ def main() -> None:
     clips = list(davis_clips(data, bool(options.held_out)) if data else synthetic_clips())
     device = default_device()
     for size in options.sizes:
-        model = load_model(options.model, device=device, dtype=preferred_dtype(device), image_size=size)
+        models = Adapting(options.model, options.adapt, device, preferred_dtype(device), size)
         scores, seconds = {}, 0.0
         for name, frames, truth in clips:
-            tracker, found = Tracker(model, options.policy), []
+            tracker, found = Tracker(models.to(frames[0], truth[0]), options.policy), []
             start = time.perf_counter()
             for index, frame in enumerate(frames):
                 result = tracker.step(frame, [Prompt(1, mask=truth[0])] if index == 0 else ())
@@ -92,7 +94,8 @@ def main() -> None:
         each = ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items())
         rate = sum(len(frames) for _, frames, _ in clips) / seconds
         mean = 100 * float(np.mean(list(scores.values())))
-        print(f"{size[1]} x {size[0]}, {options.policy}: J&F {mean:.1f} at {rate:.1f} frames/s ({each})", flush=True)
+        how = ", ".join(part for part in (f"{size[1]} x {size[0]}", options.policy, models.told()) if part)
+        print(f"{how}: J&F {mean:.1f} at {rate:.1f} frames/s ({each})", flush=True)
 
 
 if __name__ == "__main__":

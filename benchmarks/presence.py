@@ -1,6 +1,7 @@
 """Whether the object score tells visible from absent: AUC over synthetic clips in which the object is wholly hidden.
 
     python benchmarks/presence.py [--model NAME|FILE] [--policy NAME] [--clips N] [--first-seed N] [--json FILE]
+    python benchmarks/presence.py --adapt 30    # adapted to each clip's first frame before it is tracked
 
 The first mask is given and every frame tracked. A frame counts as visible when at least a fifth of the object's outline
 is seen and as absent when nothing of it is; frames in between count as neither. Also given: J over visible frames, and
@@ -17,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from _adapting import Adapting, add_adapt_option
 from _table import command_line
 from maskscope.data.synthetic import SyntheticConfig, synthesize_clip
 from maskscope.errors import MaskscopeError
 from maskscope.evaluate.region import region_similarity
 from maskscope.memory.policies import registry
-from maskscope.model.checkpoints import load_model
 from maskscope.model.precision import default_device, preferred_dtype
 from maskscope.tracking.prompts import Prompt
 from maskscope.tracking.tracker import Tracker
@@ -44,11 +45,12 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8, metavar="N")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, metavar="N", help="[%(default)s]")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    add_adapt_option(parser)
     options = parser.parse_args()
     try:
         registry.policy(options.policy)
         device = default_device()
-        model = load_model(options.model, device=device, dtype=preferred_dtype(device))
+        models = Adapting(options.model, options.adapt, device, preferred_dtype(device))
     except MaskscopeError as error:
         parser.exit(2, f"error: {error}\n")
     scores: dict[bool, list[float]] = {True: [], False: []}
@@ -56,6 +58,7 @@ def main() -> None:
     for number, seed in enumerate(tqdm(range(options.first_seed, options.first_seed + options.clips), unit="clip")):
         clip = synthesize_clip(SyntheticConfig(seed=seed, num_frames=48, num_objects=1 + number % 2, occlusion="full"))
         share = np.nan_to_num(clip.visible_share(1))
+        model = models.to(clip.frames[0], (clip.visible_masks[0] == 1).astype(np.uint8))
         tracker, regions = Tracker(model, options.policy), []
         own: dict[bool, list[float]] = {True: [], False: []}
         for index, frame in enumerate(clip.frames):
@@ -86,7 +89,13 @@ def main() -> None:
         f"sign right on {100 * right:.1f} % of them; J {100 * figures['j_visible']:.1f} where visible"
     )
     if options.json:
-        record = {"command": command_line(), "policy": options.policy, **figures, "clips": rows}
+        record = {
+            "command": command_line(),
+            "policy": options.policy,
+            "adapt_steps": options.adapt,
+            **figures,
+            "clips": rows,
+        }
         options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

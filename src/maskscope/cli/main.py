@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from maskscope import __version__
 from maskscope.cli import (
+    adapt,
     data,
     demo,
     diagnose,
@@ -56,6 +57,7 @@ app = typer.Typer(
 app.command("track", help=track.HELP)(track.track)
 app.command("transform", help=transform.HELP)(transform.transform)
 app.command("train", help=train.HELP)(train.train)
+app.command("adapt", help=adapt.HELP)(adapt.adapt)
 app.command("finetune", help=finetune.HELP)(finetune.finetune)
 app.command("label-next", help=label_next.HELP)(label_next.label_next)
 app.command("evaluate", help=evaluate.HELP)(evaluate.evaluate)

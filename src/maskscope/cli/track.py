@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +12,12 @@ import typer
 
 from maskscope.cli.console import ProgressBar, stopping
 from maskscope.cli.options import PrecisionChoice, gather_prompts, parse_size
+from maskscope.cli.step_bar import StepBar
 from maskscope.errors import PromptError
 
 if TYPE_CHECKING:
     from maskscope.studies.track import TrackOptions, TrackSummary
+    from maskscope.tracking.prompts import Prompt
 
 _WHAT, _MODEL, _RESULTS = "Which object", "Model", "Results"
 
@@ -46,6 +49,9 @@ Examples:
 \b
   with another memory, and one of its settings:
   maskscope track dog.mp4 --point 320,180 --policy gated:patience=48
+\b
+  the model adapted to these objects first:
+  maskscope track dog.mp4 --mask first.png --adapt
 \b
   marked on frame 50, followed to the end and to the beginning:
   maskscope track dog.mp4 --point 410,150 --frame 50 --both
@@ -118,6 +124,14 @@ def track(
             rich_help_panel=_MODEL,
         ),
     ] = "stock",
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt",
+            help="First adapt the model to the marked objects, see `maskscope adapt`: half a minute or a few.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = False,
     device: Annotated[
         str | None,
         typer.Option(
@@ -183,6 +197,14 @@ def track(
     from maskscope.data.video import open_video
     from maskscope.studies.track import TrackOptions, track_video
 
+    folder = out or default_folder(source)
+
+    def prompts_for(size: tuple[int, int]) -> list[Prompt]:
+        return gather_prompts(point or (), box or (), mask, size, resize_mask)
+
+    if adapt:
+        model, mask = _adapted(source, folder, prompts_for, frame, model, parse_size(image_size), device, overwrite)
+        point = box = None
     options = TrackOptions(
         model=model,
         device=device,
@@ -197,12 +219,12 @@ def track(
         masks=not no_masks,
     )
     video = open_video(source, drop_late=drop_late)
-    prompts = gather_prompts(point or (), box or (), mask, (video.height, video.width), resize_mask)
+    prompts = prompts_for((video.height, video.width))
     with stopping() as stop, ProgressBar() as bar:
         summary = track_video(
             source,
             prompts,
-            out or default_folder(source),
+            folder,
             options,
             video=video,
             overwrite=overwrite,
@@ -220,12 +242,46 @@ def track(
     raise typer.Exit(stop.exit_code)
 
 
-def default_folder(source: str) -> Path:
-    """A folder here, named after the input."""
+def _adapted(
+    source: str,
+    folder: Path,
+    prompts_for: Callable[[tuple[int, int]], list[Prompt]],
+    frame: int,
+    model: str,
+    image_size: tuple[int, int] | None,
+    device: str | None,
+    overwrite: bool,
+) -> tuple[str, Path]:
+    """Weights beside the folder of results, and the masks that they were adapted to."""
+    from maskscope.cli.adapt import told
+    from maskscope.studies.adapt import adapt_to_video
+
+    with stopping("step") as stop, StepBar() as bar:
+        adapted = adapt_to_video(
+            source,
+            prompts_for,
+            folder.with_name(f"{folder.name}-adapted.safetensors"),
+            frame=frame,
+            model=model,
+            image_size=image_size,
+            device=device,
+            overwrite=overwrite,
+            watch=bar,
+            stop=stop,
+        )
+    if adapted is None:
+        typer.echo("stopped while adapting; nothing was written", err=True)
+        raise typer.Exit(stop.exit_code)
+    typer.echo(told(adapted), err=True)
+    return str(adapted.weights), adapted.masks
+
+
+def default_folder(source: str, done: str = "tracked") -> Path:
+    """A folder here, named after the input and what is done to it."""
     from maskscope.data.stream import without_password
 
     stem = without_password(source).partition("://")[2] if "://" in source else Path(source.rstrip("/\\")).stem
-    return Path((re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "video") + "-tracked")
+    return Path((re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "video") + f"-{done}")
 
 
 def _told(summary: TrackSummary, options: TrackOptions) -> str:

@@ -26,12 +26,12 @@ from maskscope.model.sam2 import SAM2
 from maskscope.studies.bundled_clip import BundledClip
 from maskscope.studies.folder_lock import folder_lock
 from maskscope.studies.held_out import Scores, Split, change, interval, score_clip, split
-from maskscope.tracking.picture import SIDE_MULTIPLE, input_size
+from maskscope.tracking.picture import input_size
 from maskscope.training.clips import ClipConfig, ClipSampler
 from maskscope.training.launch import prepared
 from maskscope.training.loop import STATE_NAME, StepReport, Trainer
 from maskscope.training.recipe import Cycle, Phase, Recipe
-from maskscope.training.user_data import LabelledClip, StretchedClips, digest, labelled_corpus
+from maskscope.training.user_data import LabelledClip, StretchedClips, digest, labelled_corpus, shape_of
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def fine_tune(
     with folder_lock(work):
         try:
             corpus = labelled_corpus(parts.training, work / "data", seen[0] * seen[1])
-            clips = StretchedClips(ClipSampler(corpus, CLIPS, options.seed), _shape(height, width, seen))
+            clips = StretchedClips(ClipSampler(corpus, CLIPS, options.seed), shape_of(height, width, seen))
             original = _in_use(model)
             about = {"data": digest(corpus)}
             trainer = Trainer(prepared(model, recipe), recipe, clips, work, about=about, watch=watch, stop=stop)
@@ -236,13 +236,6 @@ def recipe_of(options: FineTuneOptions, size_hw: tuple[int, int]) -> Recipe:
 def _usual_size(clips: Sequence[LabelledClip]) -> tuple[int, int]:
     """(height, width) of most clips."""
     return Counter(clip.sequence.size for clip in clips).most_common(1)[0][0]
-
-
-def _shape(height: int, width: int, seen: tuple[int, int]) -> tuple[int, int]:
-    """The video's shape at the area of the model's input; the input itself where they differ by rounding alone."""
-    factor = (seen[0] * seen[1] / (height * width)) ** 0.5
-    shape = round(factor * height), round(factor * width)
-    return seen if max(abs(shape[0] - seen[0]), abs(shape[1] - seen[1])) <= SIDE_MULTIPLE else shape
 
 
 def _in_use(model: SAM2) -> SAM2:

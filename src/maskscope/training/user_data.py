@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from maskscope.data.dataset import AnnotatedSequence
 from maskscope.data.label_maps import VOID_LABEL
+from maskscope.tracking.picture import SIDE_MULTIPLE
+from maskscope.training.batches import ClipSource
 from maskscope.training.checks import check_clip
-from maskscope.training.clips import Clip, ClipSampler
+from maskscope.training.clips import Clip
 from maskscope.training.corpus import Corpus
 from maskscope.training.store import Pixels, open_store, write_store
 
@@ -71,8 +73,8 @@ def digest(corpus: Corpus) -> str:
 
 def _decoded(clips: Sequence[LabelledClip], most_px: int) -> Iterator[tuple[str, Pixels]]:
     for clip in clips:
-        frames = [_reduced(clip.sequence.frame(number), most_px, cv2.INTER_AREA) for number in clip.frames]
-        labels = [_reduced(clip.labels(number), most_px, cv2.INTER_NEAREST_EXACT) for number in clip.frames]
+        frames = [reduced(clip.sequence.frame(number), most_px, cv2.INTER_AREA) for number in clip.frames]
+        labels = [reduced(clip.labels(number), most_px, cv2.INTER_NEAREST_EXACT) for number in clip.frames]
         for labels_hw in labels:
             labels_hw[labels_hw == VOID_LABEL] = 0
         check_clip(clip.name, frames, labels, least=1)
@@ -80,13 +82,29 @@ def _decoded(clips: Sequence[LabelledClip], most_px: int) -> Iterator[tuple[str,
         yield f"video/{clip.name}/masks", np.stack(labels)
 
 
-def _reduced(picture: Pixels, most_px: int, how: int) -> Pixels:
+def reduced(picture: Pixels, most_px: int, how: int) -> Pixels:
+    """A copy of (h, w) or (h, w, c), made smaller where it has more than `most_px` pixels.
+
+    Args:
+        how: OpenCV's interpolation.
+    """
     height, width = picture.shape[:2]
     factor = math.sqrt(most_px / (height * width))
     if factor >= 1:
         return picture.copy()
     size = max(1, round(factor * width)), max(1, round(factor * height))
     return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
+
+
+def shape_of(height: int, width: int, seen: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a video's shape at the area of a model's input.
+
+    Args:
+        seen: height and width of the input; returned where they differ from the shape by rounding alone.
+    """
+    factor = (seen[0] * seen[1] / (height * width)) ** 0.5
+    shape = round(factor * height), round(factor * width)
+    return seen if max(abs(shape[0] - seen[0]), abs(shape[1] - seen[1])) <= SIDE_MULTIPLE else shape
 
 
 @dataclass(frozen=True)
@@ -98,7 +116,7 @@ class StretchedClips:
         shape_hw: height and width in pixels before stretching.
     """
 
-    clips: ClipSampler
+    clips: ClipSource
     shape_hw: tuple[int, int]
 
     @property

@@ -1,0 +1,146 @@
+"""`maskscope adapt` and `maskscope track --adapt`: a model learns the objects of one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from track_cases import POINT, make_video, mask_files, picture, run_file, truth
+from typer.testing import CliRunner
+
+from maskscope.cli.main import app
+from maskscope.errors import PromptError, SettingError, ShapeError
+from maskscope.model.checkpoints import load_model, read_checkpoint
+from maskscope.studies.adapt import TRAINED, AdaptOptions, adapt
+
+SIZE = ("--image-size", "96x128")
+
+
+def run(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_video(tmp_path_factory.mktemp("clip") / "disk.mp4", 6)
+
+
+@pytest.fixture(scope="module")
+def mask(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mask") / "first.png"
+    Image.fromarray(truth(0)).save(path)
+    return path
+
+
+def test_it_learns_the_object_and_leaves_the_model_and_other_parts_as_they_are() -> None:
+    model = load_model(device="cpu", image_size=(96, 128))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    losses: list[float] = []
+    adapted = adapt(
+        model, picture(0), truth(0) // 255, AdaptOptions(25), watch=lambda report: losses.append(report.losses["total"])
+    )
+    assert adapted is not None and adapted.better
+    assert adapted.after > adapted.before + 0.02, "the disk is small and its texture fine: there is something to learn"
+    assert len(losses) == 25
+    assert not adapted.model.training
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    changed = {n.split(".")[0] for n, v in adapted.model.state_dict().items() if not torch.equal(v, before[n])}
+    assert changed == set(TRAINED)
+    again = adapt(model, picture(0), truth(0) // 255, AdaptOptions(25))
+    assert again is not None
+    for one, other in zip(adapted.model.parameters(), again.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_the_model_comes_back_where_it_learned_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskscope.studies.adapt._score", lambda *_: 0.5)
+    model = load_model(device="cpu", image_size=(64, 96))
+    adapted = adapt(model, picture(0), truth(0) // 255, AdaptOptions(1))
+    assert adapted is not None and not adapted.better
+    assert adapted.model is model
+
+
+def test_what_cannot_be_adapted_to_is_told() -> None:
+    model = load_model(device="cpu", image_size=(64, 96))
+    with pytest.raises(ShapeError, match="one size"):
+        adapt(model, picture(0), truth(0)[:50])
+    with pytest.raises(PromptError, match="no object"):
+        adapt(model, picture(0), np.zeros_like(truth(0)))
+    with pytest.raises(SettingError, match="rate above 0"):
+        AdaptOptions(learning_rate=float("nan"))
+    speck = np.zeros((960, 1280), np.uint8)
+    speck[501, 701] = 1
+    with pytest.raises(PromptError, match="too small"):
+        adapt(model, np.zeros((960, 1280, 3), np.uint8), speck)
+    assert adapt(model, picture(0), truth(0) // 255, AdaptOptions(3), stop=lambda: True) is None
+
+
+def test_the_file_serves_track_and_is_used_again(
+    video: Path, mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wish = ["adapt", video, "--mask", mask, "--steps", "3", "--device", "cpu", *SIZE]
+    first = run(*wish)
+    assert first.exit_code == 0, first.output
+    weights, masks = tmp_path / "disk-adapted.safetensors", tmp_path / "disk-adapted.png"
+    assert "J 0." in first.output
+    assert f"maskscope track {video} --mask disk-adapted.png --model disk-adapted.safetensors" in first.output
+    np.testing.assert_array_equal(np.asarray(Image.open(masks)), truth(0) // 255)
+    found = read_checkpoint(weights)
+    assert found.config.image_size == load_model().config.image_size, "of the model, not of this call"
+    assert found.metadata["adapted_from"] == "compact"
+    written = weights.stat().st_mtime_ns
+    assert "was adapted before" in run(*wish).output
+    assert weights.stat().st_mtime_ns == written
+    other = run(*wish[:-4], *SIZE, "--seed", "5")
+    assert other.exit_code == 2
+    assert "exists already" in other.output
+    tracked = run("track", video, "--mask", masks, "--model", weights, *SIZE, "--out", "out", "--no-overlay")
+    assert tracked.exit_code == 0, tracked.output
+    assert len(mask_files(tmp_path / "out")) == 6
+
+
+def test_track_adapts_first_and_goes_on_with_the_same_weights(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marked by a point: the model's own mask of it is learned, and tracked."""
+    monkeypatch.setattr("maskscope.studies.adapt.AdaptOptions.__init__.__defaults__", (2, 2, 3, 5e-4, 0))
+    wish = ["track", video, *POINT, "--adapt", *SIZE, "--out", tmp_path / "out", "--no-overlay", "--device", "cpu"]
+    first = run(*wish)
+    assert first.exit_code == 0, first.output
+    asked = run_file(tmp_path / "out")["request"]
+    assert Path(asked["model"]["path"]) == tmp_path / "out-adapted.safetensors"
+    assert asked["prompts"][0]["mask_px"] > 100
+    (tmp_path / "out" / "masks" / "00005.png").unlink()
+    again = run(*wish)
+    assert "was adapted before" in again.output
+    more = run(*wish, "--overwrite")
+    assert more.exit_code == 0, more.output
+    assert len(mask_files(tmp_path / "out")) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--frame", "9", *POINT], "has no frame 9"),
+        ([], "nothing says which object"),
+        (["--point", "900,10"], "outside the frame"),
+        ([*POINT, "--model", "missing.safetensors"], "missing.safetensors"),
+        ([*POINT, "--image-size", "50x50"], "multiples of 32"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("adapt", video, *arguments, "--steps", "1", "--device", "cpu")
+    assert result.exit_code == 2
+    assert told in result.output
+    assert len(result.output.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
