@@ -1,7 +1,7 @@
 """J and F of a model on a folder in the layout of DAVIS, with the first frame's masks given.
 
     python benchmarks/davis.py --dataset DIR [--model NAME|FILE] [--policy NAME] [--image-size HxW] [--json FILE]
-    python benchmarks/davis.py --dataset DIR --adapt 30    # adapted to what is marked on the first frame, then tracked
+    python benchmarks/davis.py --dataset DIR --adapt 40    # adapted to what is marked on the first frame, then tracked
 
 Frames go through the streaming tracker one by one; frames a second include reading and resizing them. With --prompt the
 objects are given by a box or a click instead of their mask; with --adapt, too, by what the model makes of it. Adapting

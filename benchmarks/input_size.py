@@ -3,7 +3,7 @@
     python benchmarks/input_size.py                   # four synthetic clips of 854 x 480
     python benchmarks/input_size.py --held-out DIR    # the sequences that training left out, in its data folder DIR
     python benchmarks/input_size.py --held-out DIR --sizes 352x640 --policy stock:thin=0.25
-    python benchmarks/input_size.py --held-out DIR --sizes 352x640 --adapt 30    # adapted to each clip's first frame
+    python benchmarks/input_size.py --held-out DIR --sizes 352x640 --adapt 40    # adapted to each clip's first frame
     python benchmarks/input_size.py --trained-on DIR --sizes 352x640    # those that it was trained on
 
 The first mask is given, every frame goes through the streaming tracker; frames a second are of the tracker alone.
@@ -70,11 +70,14 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=size_hw, default=SIZES, metavar="HxW", help="of the model's input")
     parser.add_argument("--policy", default="stock", metavar="NAME", help="of memory [%(default)s]")
     add_adapt_option(parser)
+    parser.add_argument("--control", action="store_true", help="adapt to the first frame of the next clip instead")
     options = parser.parse_args()
     try:
         registry.policy(options.policy)
     except MaskscopeError as error:
         parser.error(str(error))
+    if options.control and not options.adapt:
+        parser.error("--control is of --adapt")
     data = options.held_out or options.trained_on
     if data and not (data / "video" / "davis_train").is_dir():
         parser.error(f"there is no video/davis_train in {data}")
@@ -83,8 +86,9 @@ def main() -> None:
     for size in options.sizes:
         models = Adapting(options.model, options.adapt, device, preferred_dtype(device), size)
         scores, seconds = {}, 0.0
-        for name, frames, truth in clips:
-            tracker, found = Tracker(models.to(frames[0], truth[0]), options.policy), []
+        for number, (name, frames, truth) in enumerate(clips):
+            _, seen, known = clips[(number + options.control) % len(clips)]
+            tracker, found = Tracker(models.to(seen[0], known[0]), options.policy), []
             start = time.perf_counter()
             for index, frame in enumerate(frames):
                 result = tracker.step(frame, [Prompt(1, mask=truth[0])] if index == 0 else ())
@@ -95,6 +99,7 @@ def main() -> None:
         rate = sum(len(frames) for _, frames, _ in clips) / seconds
         mean = 100 * float(np.mean(list(scores.values())))
         how = ", ".join(part for part in (f"{size[1]} x {size[0]}", options.policy, models.told()) if part)
+        how += " to another clip" if options.control else ""
         print(f"{how}: J&F {mean:.1f} at {rate:.1f} frames/s ({each})", flush=True)
 
 

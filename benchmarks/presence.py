@@ -1,7 +1,7 @@
 """Whether the object score tells visible from absent: AUC over synthetic clips in which the object is wholly hidden.
 
     python benchmarks/presence.py [--model NAME|FILE] [--policy NAME] [--clips N] [--first-seed N] [--json FILE]
-    python benchmarks/presence.py --adapt 30    # adapted to each clip's first frame before it is tracked
+    python benchmarks/presence.py --adapt 40    # adapted to each clip's first frame before it is tracked
 
 The first mask is given and every frame tracked. A frame counts as visible when at least a fifth of the object's outline
 is seen and as absent when nothing of it is; frames in between count as neither. Also given: J over visible frames, and

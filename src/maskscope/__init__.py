@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from maskscope.errors import MaskscopeError
     from maskscope.model import PRESETS, SAM2, SAM2Config
     from maskscope.model.checkpoints import list_models, load_model, save_checkpoint
+    from maskscope.studies.adapt import AdaptOptions, adapt
     from maskscope.studies.track import track_video
     from maskscope.tracking.image import ImagePredictor
     from maskscope.tracking.prompts import Prompt
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AdaptOptions": "studies.adapt",
+    "adapt": "studies.adapt",
     "open_video": "data.video",
     "MaskscopeError": "errors",
     "PRESETS": "model",
@@ -44,6 +47,7 @@ _HOMES = {
 __all__ = [
     "PRESETS",
     "SAM2",
+    "AdaptOptions",
     "FrameResult",
     "ImagePredictor",
     "MaskscopeError",
@@ -52,6 +56,7 @@ __all__ = [
     "SessionOptions",
     "Tracker",
     "VideoTracker",
+    "adapt",
     "list_models",
     "load_model",
     "load_tracker",

@@ -11,6 +11,7 @@ import pytest
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.py"))
 SAYS = {
+    "adapt_to_a_scene.py": "after",
     "correct_a_video.py": "IoU",
     "follow_a_stream.py": "visible",
     "listen_to_stages.py": "memory_features",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,7 +89,10 @@ def adapt(
         typer.echo(f"stopped after step {bar.done} of {steps}; nothing was written", err=True)
         raise typer.Exit(stop.exit_code)
     typer.echo(told(adapted))
-    typer.echo(f"maskscope track {source} --mask {adapted.masks} --model {adapted.weights}")
+    on_frame = ["--frame", str(frame)] if frame else []
+    seen_as = ["--image-size", image_size] if image_size else []
+    files = ["--mask", str(adapted.masks), "--model", str(adapted.weights)]
+    typer.echo(shlex.join(["maskscope", "track", source, *files, *on_frame, *seen_as]))
 
 
 def told(adapted: AdaptedFile) -> str:

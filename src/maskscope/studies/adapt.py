@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Final
 
 import cv2
@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from maskscope.data.label_maps import MaskPngWriter, label_map, object_labels
-from maskscope.data.output import new_file
+from maskscope.data.output import new_file, writing
 from maskscope.data.video import open_video
 from maskscope.errors import PromptError, SettingError, ShapeError, VideoError
 from maskscope.evaluate.region import region_similarity
@@ -65,13 +65,16 @@ class AdaptOptions:
         clips: per step.
         frames: per clip.
         learning_rate: peak.
+        share: how far the result goes from the given weights, 0, to those that were found, 1. Short of them a model
+            keeps more of what it knew (Wortsman et al., arXiv 2109.01903).
         seed: of the clips.
     """
 
-    steps: int = 30
-    clips: int = 2
+    steps: int = 40
+    clips: int = 3
     frames: int = 3
-    learning_rate: float = 5e-4
+    learning_rate: float = 3e-4
+    share: float = 0.75
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -80,6 +83,8 @@ class AdaptOptions:
                 f"{self.steps} steps of {self.clips} clips of {self.frames} frames at rate {self.learning_rate:g}",
                 "give 1 or more steps and clips, 2 or more frames, and a rate above 0",
             )
+        if not 0 < self.share <= 1:
+            raise SettingError(f"a share of {self.share:g} of the way", "give more than 0, at most 1")
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,8 @@ def adapt(
 
     Raises:
         ShapeError: picture and labels do not fit each other.
-        PromptError: no object is labelled.
+        PromptError: no object is labelled, or one is too small for the model's input.
+        OutputError: no room in the folder for temporary files.
         MaskscopeError: the loss is no number.
 
     Example:
@@ -146,11 +152,14 @@ def adapt(
     clips = _clips(frame_rgb, labels, size, options.seed)
     recipe = _recipe(model, options, size)
     learner = copy.deepcopy(model).set_precision(torch.float32)
-    with TemporaryDirectory(prefix="maskscope-adapt-") as work:
+    with writing(Path(gettempdir())), TemporaryDirectory(prefix="maskscope-adapt-") as work:
         trainer = Trainer(prepared(learner, recipe), recipe, clips, Path(work), watch=watch, stop=stop)
         if not trainer.run():
             return None
-    learned = trainer.averaged.set_precision(model.heavy_dtype).eval()
+    learned = trainer.averaged
+    for now, given in zip(learned.parameters(), model.parameters(), strict=True):
+        now.lerp_(given.detach().to(now.dtype), 1 - options.share)
+    learned.set_precision(model.heavy_dtype).eval()
     before, after = (_score(one, clips, size) for one in (model, learned))
     return Adapted(learned if after > before else model, before, after)
 

@@ -18,7 +18,6 @@ from maskscope.data.label_maps import object_labels
 from maskscope.errors import DatasetError
 from maskscope.training.appearance import AppearanceRange, change_appearance
 from maskscope.training.clips import Clip
-from maskscope.training.hiding import pass_before
 from maskscope.training.motion import (
     CAMERA,
     OBJECT,
@@ -67,7 +66,6 @@ class FrameClips:
     image: Pixels
     labels: Pixels
     seed: int = 0
-    hiding: float = 0.3
 
     def sample(self, index: int, n_frames: int, size_hw: tuple[int, int]) -> Clip:
         """Draw one clip; draws again while too little of the object is in its first frame.
@@ -90,8 +88,6 @@ class FrameClips:
             size_wh = size_hw[1], size_hw[0]
             frames[0] = cv2.resize(self.image, size_wh, interpolation=cv2.INTER_AREA)
             masks[0] = cv2.resize(mask, size_wh, interpolation=cv2.INTER_NEAREST_EXACT) > 0
-        if n_frames > 2 and rng.random() < self.hiding:
-            self._hide(rng, label, frames, masks)
         change_appearance(rng, frames, APPEARANCE)
         return Clip(frames, masks, "apart" if apart else "whole")
 
@@ -137,16 +133,6 @@ class FrameClips:
             images, masks = deform(rng, (images, masks))
         view = self._view(rng, n, size_hw, WHOLE, flip=bool(rng.random() < 0.3))
         return render(Backdrop(images, masks, view), [], size_hw)
-
-    def _hide(self, rng: np.random.Generator, label: int, frames: Pixels, masks: Masks) -> None:
-        """A piece of the picture's own background passes before the object, and may hide it on some frames."""
-        h, w = self.image.shape[:2]
-        height, width = (max(int(side * rng.uniform(0.15, 0.5)), 1) for side in (h, w))
-        top, left = int(rng.integers(h - height + 1)), int(rng.integers(w - width + 1))
-        piece = self._without[label][top : top + height, left : left + width]
-        begin = int(rng.integers(1, len(frames)))
-        end = int(rng.integers(begin, len(frames)))  # the same: it only comes near
-        pass_before(rng, frames, masks, piece, begin, end, int(rng.integers(1, 3)))
 
     def _view(
         self, rng: np.random.Generator, n: int, size_hw: tuple[int, int], motion: MotionRange, flip: bool = False

@@ -83,14 +83,6 @@ def test_about_half_begin_with_the_picture_itself_and_all_with_enough_of_the_obj
     assert 20 <= as_it_is <= 45
 
 
-def test_hiding_takes_the_object_from_sight_on_some_frames_after_the_first() -> None:
-    gone = [~clips(hiding=1.0).sample(index, 4, SIZE).masks.any((1, 2)) for index in range(30)]
-    assert not any(frames[0] for frames in gone)
-    assert 5 <= sum(frames.any() for frames in gone) <= 29
-    never = [clips(hiding=0.0).sample(index, 4, SIZE).masks.any((1, 2)).mean() for index in range(30)]
-    assert np.mean(never) > 0.9, "things may leave the frame, but are not hidden"
-
-
 def test_an_object_at_the_edge_that_fills_half_the_picture_and_one_of_few_pixels() -> None:
     for box in (np.s_[:, :70], np.s_[0:2, 0:3], np.s_[95:96, 127:128]):
         labels = np.zeros((96, 128), np.uint8)
