@@ -4,6 +4,7 @@
     python benchmarks/input_size.py --held-out DIR    # the sequences that training left out, in its data folder DIR
     python benchmarks/input_size.py --held-out DIR --sizes 352x640 --policy stock:thin=0.25
     python benchmarks/input_size.py --held-out DIR --sizes 352x640 --adapt 40    # adapted to each clip's first frame
+    python benchmarks/input_size.py --plants --sizes 352x640    # scenes as plants have them, drawn
     python benchmarks/input_size.py --trained-on DIR --sizes 352x640    # those that it was trained on
 
 The first mask is given, every frame goes through the streaming tracker; frames a second are of the tracker alone.
@@ -21,6 +22,8 @@ from PIL import Image
 
 from _adapting import Adapting, add_adapt_option
 from maskscope.data.synthetic import SyntheticConfig, synthesize_clip
+from maskscope.data.synthetic.plant import SCENES as PLANTS
+from maskscope.data.synthetic.plant import PlantConfig, iter_plant
 from maskscope.errors import MaskscopeError
 from maskscope.evaluate.protocol import DAVIS, evaluate_sequence
 from maskscope.memory.policies import registry
@@ -31,7 +34,6 @@ from maskscope.training.corpus import HELD_OUT
 
 SIZES = ((288, 512), (352, 640), (416, 736))
 SCENES = ((11, 1, "none"), (12, 2, "none"), (13, 2, "partial"), (14, 1, "partial"))  # seed, animals, occlusion
-
 Clip = tuple[str, list[np.ndarray], list[np.ndarray]]  # name, frames, label maps
 
 
@@ -41,6 +43,12 @@ def synthetic_clips() -> Iterator[Clip]:
             SyntheticConfig(seed=seed, num_frames=32, height_px=480, width_px=854, num_objects=n, occlusion=occlusion)
         )
         yield f"synthetic {seed}", list(clip.frames), [(labels == 1).astype(np.uint8) for labels in clip.visible_masks]
+
+
+def plant_clips() -> Iterator[Clip]:
+    for scene in PLANTS:
+        drawn = list(iter_plant(PlantConfig(scene=scene, seed=77, num_frames=100, height_px=360)))
+        yield scene, [frame.rgb for frame in drawn], [(frame.visible == 1).astype(np.uint8) for frame in drawn]
 
 
 def davis_clips(data: Path, held_out: bool) -> Iterator[Clip]:
@@ -67,6 +75,7 @@ def main() -> None:
     given = parser.add_mutually_exclusive_group()
     for option in ("--held-out", "--trained-on"):
         given.add_argument(option, type=Path, metavar="DIR", help="training data; default: synthetic clips")
+    given.add_argument("--plants", action="store_true", help="scenes as plants have them, drawn")
     parser.add_argument("--sizes", nargs="+", type=size_hw, default=SIZES, metavar="HxW", help="of the model's input")
     parser.add_argument("--policy", default="stock", metavar="NAME", help="of memory [%(default)s]")
     add_adapt_option(parser)
@@ -81,7 +90,8 @@ def main() -> None:
     data = options.held_out or options.trained_on
     if data and not (data / "video" / "davis_train").is_dir():
         parser.error(f"there is no video/davis_train in {data}")
-    clips = list(davis_clips(data, bool(options.held_out)) if data else synthetic_clips())
+    drawn = plant_clips() if options.plants else synthetic_clips()
+    clips = list(davis_clips(data, bool(options.held_out)) if data else drawn)
     device = default_device()
     for size in options.sizes:
         models = Adapting(options.model, options.adapt, device, preferred_dtype(device), size)

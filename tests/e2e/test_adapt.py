@@ -144,6 +144,7 @@ def test_the_file_serves_track_and_is_used_again(
     assert "J 0." in first.output
     command = f"maskscope track {video} --mask disk-adapted.png --model disk-adapted.safetensors --image-size 96x128"
     assert command in first.output
+    assert "warning" not in first.output
     np.testing.assert_array_equal(np.asarray(Image.open(masks)), truth(0) // 255)
     found = read_checkpoint(weights)
     assert found.config.image_size == load_model().config.image_size, "of the model, not of this call"
@@ -170,6 +171,7 @@ def test_track_adapts_first_and_goes_on_with_the_same_weights(
     asked = run_file(tmp_path / "out")["request"]
     assert Path(asked["model"]["path"]) == tmp_path / "out-adapted.safetensors"
     assert asked["prompts"][0]["mask_px"] > 100
+    assert "is the model's own mask" in first.output
     (tmp_path / "out" / "masks" / "00005.png").unlink()
     again = run(*wish)
     assert "was adapted before" in again.output

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 HELP = """
 Adapt a model to the objects of one frame, before it follows them.
 
-Mark the objects on one frame of a video, or on a picture of the same scene, best by a mask. The frame is taken apart \
-and set in motion, and half a minute of training on that teaches what tells these objects from just what surrounds \
+Mark the objects on one frame of a video, or on a picture of the same scene. The frame is taken apart \
+and set in motion, and a minute of training on that teaches what tells these objects from just what surrounds \
 them. The file serves --model of every command; the masks, for --mask, lie beside it. For a plant whose camera and \
 parts stay the same it has to be done once.
 
-What a mask gets wrong is learned, too. A model that was adapted to one scene follows other things worse.
+Give a mask that is good to the outline: what it gets wrong is learned. By points or a box the model's own mask is \
+learned; look at it first. A model that was adapted to one scene follows other things worse.
 
 Examples:
 
@@ -96,11 +97,17 @@ def adapt(
 
 
 def told(adapted: AdaptedFile) -> str:
-    """What came of it, in a line or two."""
+    """What came of it; a second line warns of masks that nobody has looked at."""
     objects = f"{adapted.objects} object{'s' * (adapted.objects != 1)}"
     seen = f"J {adapted.before:.2f} before, {adapted.after:.2f} after, on made-up motion it was not trained on"
     done = "was adapted before" if adapted.earlier else "adapted"
     written = f"{adapted.weights}, masks in {adapted.masks}"
     if adapted.after <= adapted.before:
-        return f"{done} to {objects}, no better: {seen}; {written} (the weights as they were; is the mask exact?)"
-    return f"{done} to {objects}: {seen}; {written}"
+        lines = [f"{done} to {objects}, no better: {seen}; {written} (the weights as they were)"]
+    else:
+        lines = [f"{done} to {objects}: {seen}; {written}"]
+    if not adapted.exact:
+        lines.append(
+            f"warning: {adapted.masks} is the model's own mask, and what is wrong in it was learned: look at it"
+        )
+    return "\n".join(lines)

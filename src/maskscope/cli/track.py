@@ -128,7 +128,7 @@ def track(
         bool,
         typer.Option(
             "--adapt",
-            help="First adapt the model to the marked objects, see `maskscope adapt`: half a minute or a few.",
+            help="First adapt the model to the objects of --mask, see `maskscope adapt`: a minute or a few.",
             rich_help_panel=_MODEL,
         ),
     ] = False,

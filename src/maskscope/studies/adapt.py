@@ -193,6 +193,7 @@ class AdaptedFile:
         masks: picture of the objects that it was adapted to, for `--mask`; beside the weights.
         objects: how many.
         before, after: see `Adapted`.
+        exact: whether masks were given; otherwise they are the model's own, mistakes included.
         earlier: whether an earlier call with the same wishes had written them.
     """
 
@@ -201,6 +202,7 @@ class AdaptedFile:
     objects: int
     before: float
     after: float
+    exact: bool
     earlier: bool = False
 
 
@@ -220,7 +222,8 @@ def adapt_to_video(
 ) -> AdaptedFile | None:
     """Adapt a model to what is marked on one frame of a video, and write its weights.
 
-    Objects that are marked by points or a box are first segmented by the model itself.
+    Objects that are marked by points or a box are first segmented by the model itself, whose mistakes are then learned:
+    by one click on each of ten DAVIS sequences the compact model follows worse than without adapting.
 
     Args:
         source: what `open_video` takes, but no live stream.
@@ -266,8 +269,10 @@ def adapt_to_video(
         **asdict(options),
     }
     wanted = json.dumps(request, sort_keys=True)
+    exact = all(prompt.mask is not None for prompt in prompts)
     if out.is_file() and masks.is_file() and (facts := _facts(out)).get(_ADAPTED) == wanted:
-        return AdaptedFile(out, masks, len(prompts), float(facts["before"]), float(facts["after"]), earlier=True)
+        scores = float(facts["before"]), float(facts["after"])
+        return AdaptedFile(out, masks, len(prompts), *scores, exact, earlier=True)
     for path in (out, masks):
         new_file(path, overwrite)
     loaded = load_model(model, device=device, image_size=image_size)
@@ -281,7 +286,7 @@ def adapt_to_video(
     told = {_FROM: model, _ADAPTED: wanted, "before": f"{adapted.before:.4f}", "after": f"{adapted.after:.4f}"}
     MaskPngWriter(masks.parent, overwrite=True).write(labels, frame, stem=masks.stem)
     save_checkpoint(adapted.model, out, {**base.metadata, **told})
-    return AdaptedFile(out, masks, len(prompts), adapted.before, adapted.after)
+    return AdaptedFile(out, masks, len(prompts), adapted.before, adapted.after, exact)
 
 
 def _facts(path: Path) -> dict[str, str]:
