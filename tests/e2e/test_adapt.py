@@ -140,9 +140,11 @@ def test_the_file_serves_track_and_is_used_again(
     wish = ["adapt", video, "--mask", mask, "--steps", "3", "--device", "cpu", *SIZE]
     first = run(*wish)
     assert first.exit_code == 0, first.output
-    weights, masks = tmp_path / "disk-adapted.safetensors", tmp_path / "disk-adapted.png"
+    weights, masks = tmp_path / "disk-adapted.safetensors", tmp_path / "disk-adapted-masks.png"
     assert "J 0." in first.output
-    command = f"maskscope track {video} --mask disk-adapted.png --model disk-adapted.safetensors --image-size 96x128"
+    command = (
+        f"maskscope track {video} --mask disk-adapted-masks.png --model disk-adapted.safetensors --image-size 96x128"
+    )
     assert command in first.output
     assert "warning" not in first.output
     np.testing.assert_array_equal(np.asarray(Image.open(masks)), truth(0) // 255)

@@ -30,7 +30,7 @@ Examples:
 
 \b
   maskscope adapt line.mp4 --mask first.png --out line.safetensors
-  maskscope track line.mp4 --mask line.png --model line.safetensors
+  maskscope track line.mp4 --mask line-masks.png --model line.safetensors
 \b
   both in one:
   maskscope track line.mp4 --mask first.png --adapt

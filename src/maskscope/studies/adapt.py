@@ -8,6 +8,7 @@ Source: Caelles et al., arXiv 1611.05198 (a network is trained on the first fram
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ JUDGED_CLIPS, JUDGED_FRAMES = 4, 6
 UNSEEN = 10**6
 """Number of the first of them."""
 
-_ADAPTED, _FROM = "adapted", "adapted_from"
+_WISH, _BEFORE, _AFTER = "adapted_wish_sha256", "adapted_j_before", "adapted_j_after"  # among a file's metadata
 
 
 @dataclass(frozen=True)
@@ -168,18 +169,19 @@ def marked(model: SAM2, picture: RgbFrame, prompts: Sequence[Prompt]) -> NDArray
     """(H, W) objects by number: masks as they are, what points and boxes mean as the model finds it.
 
     Raises:
-        PromptError: nothing is found for a prompt.
+        PromptError: nothing is found for a prompt, or others cover all of it.
     """
     if all(prompt.mask is not None for prompt in prompts):
         found = np.stack([np.asarray(prompt.mask) != 0 for prompt in prompts])
-        return label_map(found, [prompt.object_id for prompt in prompts])
-    exact = copy.deepcopy(model).set_precision(preferred_dtype(model.device))
-    result = Tracker(exact).step(picture, prompts)
-    labels = label_map(result.masks, result.object_ids, result.mask_logits_nhw.cpu().numpy())
+        labels = label_map(found, [prompt.object_id for prompt in prompts])
+    else:
+        quick = copy.deepcopy(model).set_precision(preferred_dtype(model.device))
+        result = Tracker(quick).step(picture, prompts)
+        labels = label_map(result.masks, result.object_ids, result.mask_logits_nhw.cpu().numpy())
     missing = sorted({prompt.object_id for prompt in prompts} - set(object_labels(labels)))
     if missing:
         raise PromptError(
-            f"nothing is found by the prompt of object {missing[0]}", "give a box, more points, or its mask"
+            f"nothing is left of object {missing[0]} on the marked frame", "give a box, more points, or its mask"
         )
     return labels
 
@@ -228,7 +230,7 @@ def adapt_to_video(
     Args:
         source: what `open_video` takes, but no live stream.
         prompts_for: makes the prompts for a video of (height, width) pixels.
-        out: file of weights to write; the masks go beside it as `<name>.png`.
+        out: file of weights to write; the masks go beside it as `<name>-masks.png`.
         options: see `AdaptOptions`.
         frame: number of the frame that is marked.
         model: a name of `list_models()`, or a file of weights.
@@ -249,7 +251,7 @@ def adapt_to_video(
         MaskscopeError: the loss is no number.
     """
     options = options or AdaptOptions()
-    masks = out.with_name(f"{out.stem}.png")
+    masks = out.with_name(f"{out.stem}-masks.png")
     video = open_video(source)
     if video.num_frames is None:
         raise VideoError(f"{video.name} is a live stream", "save a picture of it, and adapt to that")
@@ -268,10 +270,10 @@ def adapt_to_video(
         "image_size": image_size,
         **asdict(options),
     }
-    wanted = json.dumps(request, sort_keys=True)
+    wanted = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     exact = all(prompt.mask is not None for prompt in prompts)
-    if out.is_file() and masks.is_file() and (facts := _facts(out)).get(_ADAPTED) == wanted:
-        scores = float(facts["before"]), float(facts["after"])
+    if out.is_file() and masks.is_file() and (facts := _facts(out)).get(_WISH) == wanted:
+        scores = float(facts[_BEFORE]), float(facts[_AFTER])
         return AdaptedFile(out, masks, len(prompts), *scores, exact, earlier=True)
     for path in (out, masks):
         new_file(path, overwrite)
@@ -283,7 +285,13 @@ def adapt_to_video(
         return None
     base = read_checkpoint(locate(model))
     adapted.model.config = with_image_size(adapted.model.config, base.config.image_size)
-    told = {_FROM: model, _ADAPTED: wanted, "before": f"{adapted.before:.4f}", "after": f"{adapted.after:.4f}"}
+    told = {
+        "adapted_from": Path(model).name,
+        "adapted": f"{options.steps} steps on frame {frame} of {Path(video.name).name}" if adapted.better else "no",
+        _BEFORE: f"{adapted.before:.4f}",
+        _AFTER: f"{adapted.after:.4f}",
+        _WISH: wanted,
+    }
     MaskPngWriter(masks.parent, overwrite=True).write(labels, frame, stem=masks.stem)
     save_checkpoint(adapted.model, out, {**base.metadata, **told})
     return AdaptedFile(out, masks, len(prompts), adapted.before, adapted.after, exact)
