@@ -79,6 +79,9 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=size_hw, default=SIZES, metavar="HxW", help="of the model's input")
     parser.add_argument("--policy", default="stock", metavar="NAME", help="of memory [%(default)s]")
     add_adapt_option(parser)
+    parser.add_argument(
+        "--last-third", action="store_true", help="follow from its first mask; adapted to the clip's first frame still"
+    )
     parser.add_argument("--control", action="store_true", help="adapt to the first frame of the next clip instead")
     options = parser.parse_args()
     try:
@@ -95,21 +98,25 @@ def main() -> None:
     device = default_device()
     for size in options.sizes:
         models = Adapting(options.model, options.adapt, device, preferred_dtype(device), size)
-        scores, seconds = {}, 0.0
+        scores, seconds, followed = {}, 0.0, 0
         for number, (name, frames, truth) in enumerate(clips):
             _, seen, known = clips[(number + options.control) % len(clips)]
             tracker, found = Tracker(models.to(seen[0], known[0]), options.policy), []
+            if options.last_third:
+                frames, truth = (part[2 * len(part) // 3 :] for part in (frames, truth))
             start = time.perf_counter()
             for index, frame in enumerate(frames):
                 result = tracker.step(frame, [Prompt(1, mask=truth[0])] if index == 0 else ())
                 found.append(result.masks[0].astype(np.uint8))
             seconds += time.perf_counter() - start
+            followed += len(frames)
             scores[name] = evaluate_sequence(found, truth, DAVIS).j_and_f
         each = ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items())
-        rate = sum(len(frames) for _, frames, _ in clips) / seconds
+        rate = followed / seconds
         mean = 100 * float(np.mean(list(scores.values())))
         how = ", ".join(part for part in (f"{size[1]} x {size[0]}", options.policy, models.told()) if part)
         how += " to another clip" if options.control else ""
+        how += ", last thirds" if options.last_third else ""
         print(f"{how}: J&F {mean:.1f} at {rate:.1f} frames/s ({each})", flush=True)
 
 
