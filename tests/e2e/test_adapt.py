@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from track_cases import POINT, make_video, mask_files, picture, run_file, truth
 from typer.testing import CliRunner
 
+from maskscope.cli import adapt as cli_adapt
 from maskscope.cli.main import app
 from maskscope.data.synthetic import SyntheticConfig, synthesize_clip
 from maskscope.errors import PromptError, SettingError, ShapeError
@@ -180,6 +182,10 @@ def test_track_adapts_first_and_goes_on_with_the_same_weights(
     more = run(*wish, "--overwrite")
     assert more.exit_code == 0, more.output
     assert len(mask_files(tmp_path / "out")) == 6
+
+
+def test_the_command_and_the_library_train_as_long() -> None:
+    assert inspect.signature(cli_adapt.adapt).parameters["steps"].default == AdaptOptions().steps
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def adapt(
     model: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="One of `maskscope models`, or a file of weights.")
     ] = "compact",
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help="How long to train.")] = 30,
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="How long to train.")] = 40,
     image_size: Annotated[
         str | None, typer.Option(metavar="HxW", help="Size at which the model sees frames. (default: as trained)")
     ] = None,
