@@ -156,6 +156,12 @@ def test_the_file_serves_track_and_is_used_again(
     written = weights.stat().st_mtime_ns
     assert "was adapted before" in run(*wish).output
     assert weights.stat().st_mtime_ns == written
+    by_hand = np.asarray(Image.open(masks)).copy()
+    Image.fromarray(by_hand * 0 + 1).save(masks)
+    changed = run(*wish)
+    assert changed.exit_code == 2
+    assert "was changed since" in changed.output
+    Image.fromarray(by_hand).save(masks)
     other = run(*wish[:-4], *SIZE, "--seed", "5")
     assert other.exit_code == 2
     assert "exists already" in other.output
@@ -182,6 +188,25 @@ def test_track_adapts_first_and_goes_on_with_the_same_weights(
     more = run(*wish, "--overwrite")
     assert more.exit_code == 0, more.output
     assert len(mask_files(tmp_path / "out")) == 6
+
+
+def test_inputs_are_not_written_over_and_settings_of_track_are_tried_before_training(
+    video: Path, mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = video.read_bytes()
+    for arguments, told in (
+        (["adapt", video, "--mask", mask, "--out", video, "--overwrite"], "written over or among the input"),
+        (["adapt", video, "--mask", mask, "--out", "."], "is a folder"),
+        (["track", video, "--mask", mask, "--adapt", "--out", "out", "--policy", "nonsense"], "nonsense"),
+        (["track", video, "--mask", mask, "--adapt", "--out", "out", "--max-frames", "0"], "nothing to do"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2, result.output
+        assert told in result.output
+        assert len(result.output.strip().splitlines()) == 1
+    assert video.read_bytes() == before
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_and_the_library_train_as_long() -> None:

@@ -102,11 +102,11 @@ def told(adapted: AdaptedFile) -> str:
     seen = f"J {adapted.before:.2f} before, {adapted.after:.2f} after, on made-up motion it was not trained on"
     done = "was adapted before" if adapted.earlier else "adapted"
     written = f"{adapted.weights}, masks in {adapted.masks}"
-    if adapted.after <= adapted.before:
+    if not adapted.better:
         lines = [f"{done} to {objects}, no better: {seen}; {written} (the weights as they were)"]
     else:
         lines = [f"{done} to {objects}: {seen}; {written}"]
-    if not adapted.exact:
+    if adapted.better and not adapted.exact:
         lines.append(
             f"warning: {adapted.masks} is the model's own mask, and what is wrong in it was learned: look at it"
         )

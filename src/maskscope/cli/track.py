@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -128,7 +129,7 @@ def track(
         bool,
         typer.Option(
             "--adapt",
-            help="First adapt the model to the objects of --mask, see `maskscope adapt`: a minute or a few.",
+            help="First adapt the model to the marked objects, best by --mask; see `maskscope adapt`. A minute or a few.",
             rich_help_panel=_MODEL,
         ),
     ] = False,
@@ -195,16 +196,8 @@ def track(
         raise PromptError("--backward and --both contradict each other", "give one of them")
     from maskscope.data.stream import without_password
     from maskscope.data.video import open_video
-    from maskscope.studies.track import TrackOptions, track_video
+    from maskscope.studies.track import TrackOptions, check_request, track_video
 
-    folder = out or default_folder(source)
-
-    def prompts_for(size: tuple[int, int]) -> list[Prompt]:
-        return gather_prompts(point or (), box or (), mask, size, resize_mask)
-
-    if adapt:
-        model, mask = _adapted(source, folder, prompts_for, frame, model, parse_size(image_size), device, overwrite)
-        point = box = None
     options = TrackOptions(
         model=model,
         device=device,
@@ -218,8 +211,17 @@ def track(
         overlay=not no_overlay,
         masks=not no_masks,
     )
+    folder = out or default_folder(source)
     video = open_video(source, drop_late=drop_late)
+
+    def prompts_for(size: tuple[int, int]) -> list[Prompt]:
+        return gather_prompts(point or (), box or (), mask, size, resize_mask)
+
     prompts = prompts_for((video.height, video.width))
+    if adapt:
+        check_request(prompts, video, options)
+        options, marked = _adapted(source, folder, prompts_for, options, overwrite)
+        prompts = gather_prompts((), (), marked, (video.height, video.width))
     with stopping() as stop, ProgressBar() as bar:
         summary = track_video(
             source,
@@ -246,25 +248,23 @@ def _adapted(
     source: str,
     folder: Path,
     prompts_for: Callable[[tuple[int, int]], list[Prompt]],
-    frame: int,
-    model: str,
-    image_size: tuple[int, int] | None,
-    device: str | None,
+    options: TrackOptions,
     overwrite: bool,
-) -> tuple[str, Path]:
-    """Weights beside the folder of results, and the masks that they were adapted to."""
+) -> tuple[TrackOptions, Path]:
+    """The options with weights beside the folder of results, and the masks that these were adapted to."""
     from maskscope.cli.adapt import told
     from maskscope.studies.adapt import adapt_to_video
 
+    place = folder.resolve()
     with stopping("step") as stop, StepBar() as bar:
         adapted = adapt_to_video(
             source,
             prompts_for,
-            folder.with_name(f"{folder.name}-adapted.safetensors"),
-            frame=frame,
-            model=model,
-            image_size=image_size,
-            device=device,
+            place.parent / f"{place.name}-adapted.safetensors",
+            frame=options.frame,
+            model=options.model,
+            image_size=options.image_size,
+            device=options.device,
             overwrite=overwrite,
             watch=bar,
             stop=stop,
@@ -273,7 +273,7 @@ def _adapted(
         typer.echo("stopped while adapting; nothing was written", err=True)
         raise typer.Exit(stop.exit_code)
     typer.echo(told(adapted), err=True)
-    return str(adapted.weights), adapted.masks
+    return replace(options, model=str(adapted.weights)), adapted.masks
 
 
 def default_folder(source: str, done: str = "tracked") -> Path:

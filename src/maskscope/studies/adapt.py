@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from maskscope.data.label_maps import MaskPngWriter, label_map, object_labels
+from maskscope.data.label_maps import MaskPngWriter, label_map, object_labels, read_labels
 from maskscope.data.output import new_file, writing
 from maskscope.data.video import open_video
-from maskscope.errors import PromptError, SettingError, ShapeError, VideoError
+from maskscope.errors import OutputError, PromptError, SettingError, ShapeError, VideoError
 from maskscope.evaluate.region import region_similarity
 from maskscope.model.checkpoints import load_model, locate, read_checkpoint, save_checkpoint
 from maskscope.model.precision import preferred_dtype
@@ -55,6 +55,7 @@ UNSEEN = 10**6
 """Number of the first of them."""
 
 _WISH, _BEFORE, _AFTER = "adapted_wish_sha256", "adapted_j_before", "adapted_j_after"  # among a file's metadata
+_MASKS = "adapted_masks_sha256"
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def adapt(
     Args:
         model: any, with its weights; best in float32.
         frame_rgb: (H, W, 3) uint8.
-        labels: (H, W) uint8, objects by number, 0 is background.
+        labels: (H, W) uint8, objects by number, 0 is background, 255 belongs to nobody.
         options: see `AdaptOptions`.
         watch: told of every step.
         stop: asked after every step; True ends.
@@ -178,6 +179,9 @@ def marked(model: SAM2, picture: RgbFrame, prompts: Sequence[Prompt]) -> NDArray
         quick = copy.deepcopy(model).set_precision(preferred_dtype(model.device))
         result = Tracker(quick).step(picture, prompts)
         labels = label_map(result.masks, result.object_ids, result.mask_logits_nhw.cpu().numpy())
+        for prompt in prompts:
+            if prompt.mask is not None:
+                labels[np.asarray(prompt.mask) != 0] = prompt.object_id
     missing = sorted({prompt.object_id for prompt in prompts} - set(object_labels(labels)))
     if missing:
         raise PromptError(
@@ -195,6 +199,7 @@ class AdaptedFile:
         masks: picture of the objects that it was adapted to, for `--mask`; beside the weights.
         objects: how many.
         before, after: see `Adapted`.
+        better: whether the weights are new; otherwise they are those of the model that was given.
         exact: whether masks were given; otherwise they are the model's own, mistakes included.
         earlier: whether an earlier call with the same wishes had written them.
     """
@@ -204,6 +209,7 @@ class AdaptedFile:
     objects: int
     before: float
     after: float
+    better: bool
     exact: bool
     earlier: bool = False
 
@@ -251,7 +257,7 @@ def adapt_to_video(
         MaskscopeError: the loss is no number.
     """
     options = options or AdaptOptions()
-    masks = out.with_name(f"{out.stem}-masks.png")
+    masks = _beside(out, source, model)
     video = open_video(source)
     if video.num_frames is None:
         raise VideoError(f"{video.name} is a live stream", "save a picture of it, and adapt to that")
@@ -273,8 +279,13 @@ def adapt_to_video(
     wanted = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     exact = all(prompt.mask is not None for prompt in prompts)
     if out.is_file() and masks.is_file() and (facts := _facts(out)).get(_WISH) == wanted:
-        scores = float(facts[_BEFORE]), float(facts[_AFTER])
-        return AdaptedFile(out, masks, len(prompts), *scores, exact, earlier=True)
+        if _digest(read_labels(masks)) == facts.get(_MASKS):
+            scores = float(facts[_BEFORE]), float(facts[_AFTER])
+            return AdaptedFile(out, masks, len(prompts), *scores, facts["adapted"] != "no", exact, earlier=True)
+        if not overwrite:
+            raise OutputError(
+                f"{masks} was changed since the model was adapted to it", "give it as --mask, and name another file"
+            )
     for path in (out, masks):
         new_file(path, overwrite)
     loaded = load_model(model, device=device, image_size=image_size)
@@ -291,10 +302,28 @@ def adapt_to_video(
         _BEFORE: f"{adapted.before:.4f}",
         _AFTER: f"{adapted.after:.4f}",
         _WISH: wanted,
+        _MASKS: _digest(labels),
     }
     MaskPngWriter(masks.parent, overwrite=True).write(labels, frame, stem=masks.stem)
     save_checkpoint(adapted.model, out, {**base.metadata, **told})
-    return AdaptedFile(out, masks, len(prompts), adapted.before, adapted.after, exact)
+    return AdaptedFile(out, masks, len(prompts), adapted.before, adapted.after, adapted.better, exact)
+
+
+def _beside(out: Path, source: str, model: str) -> Path:
+    """Where the masks go; refuses what would destroy an input, or become a frame of it."""
+    if not out.name or out.is_dir():
+        raise OutputError(f"{out} is a folder", "name a file for the weights")
+    masks = out.with_name(f"{out.stem}-masks.png")
+    given = [Path(name).expanduser() for name in (source, model)]
+    inputs = {path.resolve() for path in given if path.is_file() or path == given[0]}
+    if {path.resolve() for path in (out, masks, out.parent)} & inputs:
+        raise OutputError(f"weights in {out} would be written over or among the input", "name another file with --out")
+    return masks
+
+
+def _digest(labels: NDArray[np.uint8]) -> str:
+    """Equal for equal label maps."""
+    return hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()
 
 
 def _facts(path: Path) -> dict[str, str]:

@@ -112,9 +112,7 @@ def track_video(
     options = options or TrackOptions()
     folder = ResultFolder(out)
     video = video or open_video(source)
-    check_prompts(prompts, video)
-    registry.policy(options.policy)
-    passes = _passes(video, options)
+    passes = check_request(prompts, video, options)
     name = str(source)
     if "://" not in name and folder.holds(Path(name)):
         raise OutputError(f"the results would be written over the input {name}", "name another folder with --out")
@@ -161,6 +159,13 @@ def track_video(
             progress=progress,
             stop=stop,
         ).go()
+
+
+def check_request(prompts: Sequence[Prompt], video: VideoSource, options: TrackOptions) -> list[Pass]:
+    """The passes that are to be made; raises, before anything is loaded, what `track_video` would raise of them."""
+    check_prompts(prompts, video)
+    registry.policy(options.policy)
+    return _passes(video, options)
 
 
 def check_prompts(prompts: Sequence[Prompt], video: VideoSource) -> None:
