@@ -129,7 +129,7 @@ def track(
         bool,
         typer.Option(
             "--adapt",
-            help="First adapt the model to the marked objects, best by --mask; see `maskscope adapt`. A minute or a few.",
+            help="First adapt the model to the marked objects (a minute or two), see `maskscope adapt`.",
             rich_help_panel=_MODEL,
         ),
     ] = False,
