@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from maskscope.data.synthetic import SyntheticClip, SyntheticConfig, synthesize_clip
 
 
 @dataclass(frozen=True)
@@ -60,3 +63,10 @@ def square(index: int, label: int = 1, size: tuple[int, int] = (48, 64)) -> NDAr
 def moving(name: str, num_frames: int = 8, every: int = 1) -> MemorySequence:
     """The square, labelled on every frame or every so many."""
     return MemorySequence(name, num_frames, {t: square(t) for t in range(0, num_frames, every)})
+
+
+def small_animals(**changes: Any) -> SyntheticClip:
+    """A drawn clip of 160 x 96 pixels without occlusion or blur: little enough to train on in a test."""
+    return synthesize_clip(
+        SyntheticConfig(**{"height_px": 96, "width_px": 160, "occlusion": "none", "blur_samples": 1, **changes})
+    )

@@ -16,9 +16,9 @@ from PIL import Image
 from track_cases import POINT, make_video, mask_files, picture, run_file, truth
 from typer.testing import CliRunner
 
+from labelled_clips import small_animals
 from maskscope.cli import adapt as cli_adapt
 from maskscope.cli.main import app
-from maskscope.data.synthetic import SyntheticConfig, synthesize_clip
 from maskscope.errors import PromptError, SettingError, ShapeError
 from maskscope.evaluate.region import region_similarity
 from maskscope.model import SAM2
@@ -50,18 +50,7 @@ def mask(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_it_learns_the_object_and_leaves_the_model_and_other_parts_as_they_are() -> None:
     """An animal beside another: it is followed better, on made-up motion and on real one."""
-    drawn = SyntheticConfig(
-        seed=3,
-        num_frames=12,
-        height_px=96,
-        width_px=160,
-        num_objects=2,
-        object_height=0.4,
-        occlusion="none",
-        blur_samples=1,
-        likeness=0.5,
-    )
-    clip = synthesize_clip(drawn)
+    clip = small_animals(seed=3, num_frames=12, num_objects=2, object_height=0.4, likeness=0.5)
     truths = [labels == 1 for labels in clip.visible_masks]
     model = load_model(device="cpu", image_size=(96, 160))
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -132,6 +121,10 @@ def test_what_cannot_be_adapted_to_is_told() -> None:
     speck[501, 701] = 1
     with pytest.raises(PromptError, match="too small"):
         adapt(model, np.zeros((960, 1280, 3), np.uint8), speck)
+    pixel = np.zeros_like(truth(0))
+    pixel[49, 70] = 1  # still there at twice the input's area, and gone at the input's
+    with pytest.raises(PromptError, match="too small"):
+        adapt(model, picture(0), pixel)
     assert adapt(model, picture(0), truth(0) // 255, AdaptOptions(3), stop=lambda: True) is None
 
 

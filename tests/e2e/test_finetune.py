@@ -13,8 +13,8 @@ from PIL import Image
 from track_cases import POINT, make_video
 from typer.testing import CliRunner
 
+from labelled_clips import small_animals
 from maskscope.cli.main import app
-from maskscope.data.synthetic import SyntheticConfig, synthesize_clip
 from maskscope.evaluate.statistics import Interval
 from maskscope.model.checkpoints import load_model, read_checkpoint
 from maskscope.studies import finetune
@@ -33,17 +33,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three clips of an animal, every second frame labelled."""
     root = tmp_path_factory.mktemp("data") / "animals"
     for seed, name in enumerate(CLIPS, 1):
-        config = SyntheticConfig(
-            seed=seed,
-            num_frames=FRAMES,
-            height_px=96,
-            width_px=160,
-            num_objects=1,
-            object_height=0.5,
-            occlusion="none",
-            blur_samples=1,
-        )
-        clip = synthesize_clip(config)
+        clip = small_animals(seed=seed, num_frames=FRAMES, num_objects=1, object_height=0.5)
         images, masks = root / "JPEGImages" / name, root / "Annotations" / name
         images.mkdir(parents=True)
         masks.mkdir(parents=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskscope.cli.console import stopping
-from maskscope.cli.options import gather_prompts, parse_size
+from maskscope.cli.options import DeviceName, ModelName, SeenSize, gather_prompts, parse_size
 from maskscope.cli.step_bar import StepBar
 
 if TYPE_CHECKING:
@@ -54,17 +54,11 @@ def adapt(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights to write. (default: INPUT's name with -adapted)")
     ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="One of `maskscope models`, or a file of weights.")
-    ] = "compact",
+    model: ModelName = "compact",
     steps: Annotated[int, typer.Option(metavar="N", min=1, help="How long to train.")] = 40,
-    image_size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Size at which the model sees frames. (default: as trained)")
-    ] = None,
+    image_size: SeenSize = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the motion that is made up.")] = 0,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 ... (default: the GPU if there is one)")
-    ] = None,
+    device: DeviceName = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
     """Adapt a model to the objects of one frame; see `HELP`."""

@@ -10,7 +10,7 @@ import typer
 from tqdm import tqdm
 
 from maskscope.cli.console import stopping
-from maskscope.cli.options import parse_size
+from maskscope.cli.options import DeviceName, ModelName, SeenSize, parse_size
 from maskscope.cli.step_bar import StepBar
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ def finetune(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights to write. (default: DATASET's name with -tuned)")
     ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="One of `maskscope models`, or a file of weights.")
-    ] = "compact",
+    model: ModelName = "compact",
     freeze: Annotated[
         str,
         typer.Option(
@@ -58,13 +56,9 @@ def finetune(
         list[str] | None,
         typer.Option(metavar="CLIP", help="A clip to hold out; repeat for more. (default: a quarter, at random)"),
     ] = None,
-    image_size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Size at which the model sees frames. (default: as trained)")
-    ] = None,
+    image_size: SeenSize = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the clips drawn and held out.")] = 0,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 ... (default: the GPU if there is one)")
-    ] = None,
+    device: DeviceName = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing FILE.")] = False,
 ) -> None:
     """Adapt a model to one's own clips; see `HELP`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from maskscope.cli.options import gather_prompts, parse_size
+from maskscope.cli.options import DeviceName, ModelName, SeenSize, gather_prompts, parse_size
 from maskscope.errors import PromptError
 
 if TYPE_CHECKING:
@@ -45,15 +45,9 @@ def label_next(
     ] = None,
     mask: Annotated[Path | None, typer.Option(metavar="FILE", help="PNG with the objects of that frame.")] = None,
     frame: Annotated[int, typer.Option(metavar="N", help="The frame that these are for.")] = 0,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="One of `maskscope models`, or a file of weights.")
-    ] = "compact",
-    image_size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Size at which the model sees frames. (default: as trained)")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 ... (default: the GPU if there is one)")
-    ] = None,
+    model: ModelName = "compact",
+    image_size: SeenSize = None,
+    device: DeviceName = None,
 ) -> None:
     """Say which frames to label next; see `HELP`."""
     from maskscope.model.checkpoints import load_model

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from maskscope.errors import PromptError, ShapeError
 
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
     from maskscope.tracking.prompts import Prompt
 
 Box = tuple[float, float, float, float]
+
+
+ModelName = Annotated[str, typer.Option(metavar="NAME|PATH", help="One of `maskscope models`, or a file of weights.")]
+SeenSize = Annotated[
+    str | None, typer.Option(metavar="HxW", help="Size at which the model sees frames. (default: as trained)")
+]
+DeviceName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 ... (default: the GPU if there is one)")
+]
+"""Of the commands that train, or ask what to train on."""
 
 
 class PrecisionChoice(StrEnum):

@@ -338,7 +338,8 @@ def _clips(frame_rgb: RgbFrame, labels: NDArray[np.uint8], size_hw: tuple[int, i
     """In the picture's shape, then stretched as tracking stretches frames."""
     most = 2 * size_hw[0] * size_hw[1]  # what is shown a little nearer is still sharp
     image, small = reduced(frame_rgb, most, cv2.INTER_AREA), reduced(labels, most, cv2.INTER_NEAREST_EXACT)
-    lost = set(object_labels(labels)) - set(object_labels(small))
+    seen = cv2.resize(small, (size_hw[1], size_hw[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    lost = set(object_labels(labels)) - set(object_labels(np.asarray(seen, np.uint8)))
     if lost:
         raise PromptError(f"object {min(lost)} is too small to be seen by the model", "give a larger --image-size")
     return StretchedClips(FrameClips(image, small, seed), shape_of(labels.shape[0], labels.shape[1], size_hw))
